@@ -1,0 +1,1 @@
+"""Translates HTTP and delegates: one router a resource."""

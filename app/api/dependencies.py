@@ -1,0 +1,138 @@
+"""What routes ask for: the loaded model, and uploads of bounded size."""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, NamedTuple
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from app.errors import (
+    MalformedUploadError,
+    MissingPartError,
+    NotReadyError,
+    UnknownPartError,
+    UnsupportedImageError,
+    UploadTooLargeError,
+)
+from app.segmentation.pipeline import Segmenter
+
+PARTS = ("image", "mask")
+RAW_TYPES = ("image/", "application/octet-stream")
+
+
+def get_segmenter(request: Request) -> Segmenter:
+    """The model that the lifespan loaded.
+
+    Raises
+    ------
+    NotReadyError
+        It is not loaded yet, or the service is stopping.
+    """
+    segmenter: Segmenter | None = request.app.state.segmenter
+    if segmenter is None:
+        raise NotReadyError("The model is not loaded; ask GET /health/ready and try again when it answers 200.")
+    return segmenter
+
+
+def get_workers(request: Request) -> CapacityLimiter:
+    """How many images may be worked on at once."""
+    workers: CapacityLimiter = request.app.state.workers
+    return workers
+
+
+SegmenterDependency = Annotated[Segmenter, Depends(get_segmenter)]
+WorkersDependency = Annotated[CapacityLimiter, Depends(get_workers)]
+
+
+class Upload(NamedTuple):
+    """The bytes that came in."""
+
+    image: bytes
+    filename: str | None
+    mask: bytes | None
+
+
+async def read_upload(request: Request) -> Upload:
+    """Read a multipart or raw body, in memory, up to the limit.
+
+    Raises
+    ------
+    UploadError
+        Too large, malformed, or not the expected parts.
+    UnsupportedImageError
+        Neither multipart nor an image content type.
+    """
+    content_type = request.headers.get("content-type", "").lower()
+    limit = request.app.state.settings.max_upload_bytes
+    if content_type.startswith("multipart/form-data"):
+        return await _read_parts(request, limit)
+    if content_type.startswith(RAW_TYPES):
+        body = b"".join([chunk async for chunk in _limited(request, limit)])
+        return Upload(body, None, None)
+    raise UnsupportedImageError(
+        "Send the image as the part `image` of a multipart/form-data body, or as the raw body with a content type such "
+        "as image/png."
+    )
+
+
+async def read_upload_with_mask(request: Request) -> tuple[Upload, bytes]:
+    """Read an upload that must hold a mask.
+
+    Raises
+    ------
+    MissingPartError
+        There is no mask.
+    """
+    upload = await read_upload(request)
+    if upload.mask is None:
+        raise MissingPartError("Send the ground truth as the part `mask` beside the part `image`.")
+    return upload, upload.mask
+
+
+UploadDependency = Annotated[Upload, Depends(read_upload)]
+UploadWithMaskDependency = Annotated[tuple[Upload, bytes], Depends(read_upload_with_mask)]
+
+
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+    # The Content-Length may lie or be absent, so what arrives is counted too.
+    claimed = request.headers.get("content-length", "")
+    n_bytes = int(claimed) if claimed.isdecimal() else 0
+    error = UploadTooLargeError(
+        f"The upload has more than {limit} bytes; crop or compress the image and send it again."
+    )
+    if n_bytes > limit:
+        raise error
+    n_bytes = 0
+    async for chunk in request.stream():
+        n_bytes += len(chunk)
+        if n_bytes > limit:
+            raise error
+        yield chunk
+
+
+async def _read_parts(request: Request, limit: int) -> Upload:
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=len(PARTS), max_fields=0)
+    # Images never touch the disk: the parser may hold in memory all that the limit lets through.
+    parser.spool_max_size = limit
+    try:
+        form = await parser.parse()
+    except MultiPartException as exc:
+        raise MalformedUploadError(
+            "The multipart body cannot be taken apart; send one file part named `image` and, optionally, one named "
+            "`mask`, each with a filename."
+        ) from exc
+    names = [name for name, _ in form.multi_items()]
+    for name in names:
+        if name not in PARTS or names.count(name) > 1:
+            raise UnknownPartError(
+                f"The part {name!r} is not expected, or there twice; send one file part named `image` and, optionally, "
+                "one named `mask`."
+            )
+    files = {name: part for name, part in form.multi_items() if isinstance(part, UploadFile)}
+    if "image" not in files:
+        raise MissingPartError("Send the image as the file part `image`.")
+    image = files["image"]
+    mask = await files["mask"].read() if "mask" in files else None
+    return Upload(await image.read(), image.filename, mask)

@@ -1,0 +1,50 @@
+"""`POST /evaluate`: an image and its ground truth in, scores out."""
+
+from functools import partial
+from typing import Annotated
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from app.api import answers
+from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency, WorkersDependency
+from app.api.documentation import PROBLEMS, upload_body
+from app.api.schemas import EvaluateResponse
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter
+
+router = APIRouter(tags=["measure"])
+
+
+@router.post(
+    "/evaluate",
+    summary="Score the segmentation of an image against its ground truth",
+    response_class=JSONResponse,
+    responses=PROBLEMS | {200: {"model": EvaluateResponse, "description": "The scores"}},
+    openapi_extra=upload_body(required=("image", "mask"), raw=False),
+)
+async def evaluate(
+    uploads: UploadWithMaskDependency,
+    options: Annotated[SegmentationOptions, Query()],
+    segmenter: SegmenterDependency,
+    workers: WorkersDependency,
+) -> JSONResponse:
+    """Send the image as the part `image` and the truth as the part `mask`, of the same size, PNG or TIFF.
+
+    A binary mask (any non-zero is nucleus) is parted into connected components; in a label image each value is a
+    nucleus. `mask_kind` in the answer says which was assumed. Where truth and result are both empty every score is 1.
+    """
+    upload, mask = uploads
+    return await run_sync(partial(_answer, upload.image, mask, options, segmenter), limiter=workers)
+
+
+def _answer(image: bytes, mask: bytes, options: SegmentationOptions, segmenter: Segmenter) -> JSONResponse:
+    segmentation = segmenter.segment(image, options)
+    return JSONResponse(
+        answers.scores(segmenter.evaluate(segmentation, mask))
+        | {
+            "warnings": answers.warnings(segmentation),
+            "provenance": answers.provenance(segmentation, segmenter.card),
+        }
+    )

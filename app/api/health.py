@@ -1,0 +1,20 @@
+"""`GET /health/live` and `GET /health/ready`."""
+
+from fastapi import APIRouter
+
+from app.api.dependencies import SegmenterDependency
+from app.api.schemas import Health, Problem
+
+router = APIRouter(prefix="/health", tags=["operate"])
+
+
+@router.get("/live", summary="Is the process alive?")
+async def live() -> Health:
+    """Answers as long as the event loop turns."""
+    return Health(status="alive")
+
+
+@router.get("/ready", summary="Is the model loaded and warm?", responses={503: {"model": Problem}})
+async def ready(_: SegmenterDependency) -> Health:
+    """503 until the model is loaded and warm, and while the service stops."""
+    return Health(status="ready")

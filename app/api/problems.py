@@ -1,0 +1,92 @@
+"""Domain errors to RFC 9457 problem details: class to status and stable code."""
+
+import logging
+from http import HTTPStatus
+from typing import NamedTuple
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.api.schemas import SegmentQuery
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class _Answer(NamedTuple):
+    status: int
+    code: str
+    title: str
+
+
+ANSWERS = {
+    errors.EmptyUploadError: _Answer(400, "empty_upload", "The upload is empty"),
+    errors.MalformedUploadError: _Answer(400, "malformed_upload", "The upload is malformed"),
+    errors.UnreadableImageError: _Answer(400, "unreadable_image", "The image cannot be read"),
+    errors.UploadTooLargeError: _Answer(413, "upload_too_large", "The upload is too large"),
+    errors.ImageTooLargeError: _Answer(413, "image_too_large", "The image is too large"),
+    errors.UnsupportedImageError: _Answer(415, "unsupported_image", "The image is of a kind that is not read"),
+    errors.MissingPartError: _Answer(422, "missing_part", "A part is missing"),
+    errors.UnknownPartError: _Answer(422, "unknown_part", "A part is not expected"),
+    errors.SizeMismatchError: _Answer(422, "size_mismatch", "Image and mask differ in size"),
+    errors.OptionError: _Answer(422, "invalid_option", "An option is not valid"),
+    errors.NotReadyError: _Answer(503, "not_ready", "The service is not ready"),
+}
+_HTTP_DETAILS = {
+    HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
+    HTTPStatus.METHOD_NOT_ALLOWED: "{path} does not answer {method}; GET /docs lists what it answers.",
+}
+
+
+def problem(answer: _Answer, detail: str) -> JSONResponse:
+    """A problem+json response."""
+    return JSONResponse(
+        {
+            "type": f"urn:karyometer:problem:{answer.code}",
+            "title": answer.title,
+            "status": answer.status,
+            "detail": detail,
+            "code": answer.code,
+        },
+        answer.status,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Let every error leave the app as problem+json."""
+    app.exception_handler(errors.KaryometerError)(_domain_error)
+    app.exception_handler(RequestValidationError)(_option_error)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_unexpected_error)
+
+
+async def _domain_error(_: Request, exc: errors.KaryometerError) -> JSONResponse:
+    return problem(ANSWERS[type(exc)], str(exc))
+
+
+async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse:
+    error = exc.errors()[0]
+    name = str(error["loc"][1])
+    if name in SegmentQuery.model_fields and error["type"] != "extra_forbidden":
+        values = (SegmentQuery.model_fields[name].description or "").partition(": ")[0]
+        detail = f"Option {name} does not take {error['input']!r}; give {values}."
+    else:
+        detail = f"There is no option {name!r} here; GET /docs lists the options."
+    return problem(ANSWERS[errors.OptionError], detail)
+
+
+async def _http_error(request: Request, exc: HTTPException) -> JSONResponse:
+    status = HTTPStatus(exc.status_code)
+    detail = _HTTP_DETAILS.get(status, status.description).format(path=request.url.path, method=request.method)
+    return problem(_Answer(status, status.name.lower(), status.phrase), detail)
+
+
+async def _unexpected_error(request: Request, exc: Exception) -> JSONResponse:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
+    answer = _Answer(500, "internal_error", "Something went wrong")
+    return problem(answer, "The service made a mistake; its log says which. Please report it with the image.")

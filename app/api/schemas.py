@@ -1,0 +1,193 @@
+"""What the API takes and gives, with the units in the names. Types for the documentation and for clients."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.segmentation.options import SegmentationOptions
+
+Format = Literal["json", "mask", "labels", "overlay", "csv"]
+Include = Literal["mask", "labels", "overlay", "nuclei"]
+
+MEDIA_TYPES: dict[Format, str] = {
+    "json": "application/json",
+    "mask": "image/png",
+    "labels": "image/tiff",
+    "overlay": "image/png",
+    "csv": "text/csv",
+}
+
+
+class SegmentQuery(SegmentationOptions):
+    """The options of `POST /segment`: how to segment, and what to answer."""
+
+    format: Format | None = Field(
+        None,
+        description="`json`, `mask` (PNG, 0 and 255), `labels` (TIFF, uint16 or uint32), `overlay` (PNG) or `csv`; "
+        "without it the Accept header decides",
+    )
+    include: tuple[Include, ...] = Field(
+        ("mask", "nuclei"),
+        description="`mask`, `labels`, `overlay` or `nuclei`, repeated for several: what a JSON answer holds",
+    )
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Problem(_Answer):
+    """An error, as RFC 9457 describes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = Field(description="one sentence that says what to do")
+    code: str = Field(description="snake_case; never changes")
+
+
+class ImageInfo(_Answer):
+    """What was uploaded."""
+
+    filename: str | None
+    sha256: str
+    height_px: int
+    width_px: int
+    n_channels: int
+    dtype: str
+    axes: str
+    pixel_size_um: float | None
+
+
+class EncodedFile(_Answer):
+    """A file inside the answer."""
+
+    media_type: str
+    data: str = Field(description="base64")
+
+
+class Nucleus(_Answer):
+    """One nucleus; coordinates are 0-based (row, column), the box is half-open."""
+
+    label: int
+    area_px: int
+    area_um2: float | None
+    centroid_row_px: float
+    centroid_col_px: float
+    bbox_px: tuple[int, int, int, int]
+    perimeter_px: float
+    equivalent_diameter_px: float
+    eccentricity: float
+    solidity: float
+    intensity_mean: float = Field(description="in the image's own units; colours as the mean over channels")
+    confidence: float = Field(description="mean foreground probability")
+    touches_border: bool
+
+
+class Statistics(_Answer):
+    """Null where there is no nucleus."""
+
+    mean: float | None
+    median: float | None
+    std: float | None
+    min: float | None
+    max: float | None
+
+
+class Summary(_Answer):
+    """All nuclei together."""
+
+    area_px: Statistics
+    foreground_fraction: float
+
+
+class Caution(_Answer):
+    """Something to know before trusting the numbers."""
+
+    code: str
+    message: str
+
+
+class ModelReference(_Answer):
+    """Which model it was."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+class Provenance(_Answer):
+    """How the result came to be; with the image it can be made again."""
+
+    karyometer: str
+    model: ModelReference
+    options: dict[str, Any] = Field(description="as asked for, and `threshold_applied`, `min_area_px_applied`")
+    timing_ms: dict[str, float]
+
+
+class MatchingAtThreshold(_Answer):
+    """Matched nuclei at one IoU threshold; `accuracy` is TP/(TP+FP+FN)."""
+
+    thresh: float
+    tp: int
+    fp: int
+    fn: int
+    precision: float
+    recall: float
+    f1: float
+    accuracy: float
+    panoptic_quality: float
+    mean_matched_score: float
+
+
+class Scores(_Answer):
+    """A segmentation against its ground truth; `iou` to `recall` count pixels."""
+
+    iou: float
+    dice: float
+    precision: float
+    recall: float
+    count_predicted: int
+    count_true: int
+    count_error: int = Field(description="predicted less true")
+    mask_kind: Literal["binary", "labels"] = Field(
+        description="`binary`: true instances are the mask's connected components; `labels`: its values"
+    )
+    matching: list[MatchingAtThreshold]
+    average_precision: float = Field(
+        description="mean of `accuracy` over IoU 0.50:0.05:0.95, as in the 2018 Data Science Bowl; not COCO's AP"
+    )
+
+
+class EvaluateResponse(Scores):
+    """The answer of `POST /evaluate`."""
+
+    warnings: list[Caution]
+    provenance: Provenance
+
+
+class SegmentResponse(_Answer):
+    """The JSON answer of `POST /segment`; `mask` to `nuclei` are there if `include` names them."""
+
+    count: int
+    image: ImageInfo
+    mask: EncodedFile | None = None
+    labels: EncodedFile | None = None
+    overlay: EncodedFile | None = None
+    nuclei: list[Nucleus] | None = None
+    summary: Summary
+    warnings: list[Caution]
+    evaluation: Scores | None
+    provenance: Provenance
+
+
+class Version(_Answer):
+    """Which software answers."""
+
+    karyometer: str
+
+
+class Health(_Answer):
+    """How the service is."""
+
+    status: Literal["alive", "ready"]

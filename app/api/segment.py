@@ -1,0 +1,110 @@
+"""`POST /segment`: an image in; a mask, a count and a table out."""
+
+import time
+from functools import partial
+from typing import Annotated, Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from app.api import answers
+from app.api.dependencies import SegmenterDependency, Upload, UploadDependency, WorkersDependency
+from app.api.documentation import PROBLEMS, upload_body
+from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse
+from app.errors import OptionError
+from app.segmentation.pipeline import Segmenter
+
+router = APIRouter(tags=["measure"])
+
+_FILES = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()}
+_HEADERS = {
+    "X-Nucleus-Count": {"description": "number of nuclei", "schema": {"type": "integer"}},
+    "X-Model": {"description": "name/version of the model", "schema": {"type": "string"}},
+}
+
+
+@router.post(
+    "/segment",
+    summary="Find, count and measure the nuclei of an image",
+    response_class=JSONResponse,
+    responses=PROBLEMS
+    | {
+        200: {
+            "model": SegmentResponse,
+            "description": "The nuclei, in the format asked for; a count of 0 is a result too",
+            "content": {name: content for name, content in _FILES.items() if name != "application/json"},
+            "headers": _HEADERS,
+        }
+    },
+    openapi_extra=upload_body(required=("image",)),
+)
+async def segment(
+    upload: UploadDependency,
+    query: Annotated[SegmentQuery, Query()],
+    segmenter: SegmenterDependency,
+    workers: WorkersDependency,
+    accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
+) -> Response:
+    """Send a PNG, JPEG or TIFF image (8 or 16 bits; grey, RGB or RGBA) as the part `image`, or as the raw body.
+
+    Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
+    the scores of `POST /evaluate` too.
+    """
+    return await run_sync(partial(_answer, upload, query, segmenter, accept), limiter=workers)
+
+
+def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: str) -> Response:
+    file_format = query.format or preferred_format(accept)
+    if upload.mask is not None and file_format != "json":
+        raise OptionError("The scores of a mask come as JSON only; leave the mask out, or ask for format=json.")
+    segmentation = segmenter.segment(upload.image, query)
+    headers = {
+        "X-Nucleus-Count": str(segmentation.count),
+        "X-Model": f"{segmenter.card.name}/{segmenter.card.version}",
+    }
+    if file_format != "json":
+        return Response(answers.encode(segmentation, file_format), 200, headers, MEDIA_TYPES[file_format])
+
+    evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(segmentation, upload.mask))
+    start = time.perf_counter()
+    included: dict[str, Any] = {
+        name: answers.nuclei_rows(segmentation.nuclei) if name == "nuclei" else answers.encoded_file(segmentation, name)
+        for name in query.include
+    }
+    segmentation.timing_ms["encode"] = round(1000 * (time.perf_counter() - start), 3)
+    return JSONResponse(
+        {
+            "count": segmentation.count,
+            "image": answers.image_info(upload, segmentation),
+            **included,
+            "summary": answers.summary(segmentation),
+            "warnings": answers.warnings(segmentation),
+            "evaluation": evaluation,
+            "provenance": answers.provenance(segmentation, segmenter.card),
+        },
+        headers=headers,
+    )
+
+
+def preferred_format(accept: str) -> Format:
+    """The format that an Accept header likes best; JSON where it names none that there is.
+
+    Examples
+    --------
+    >>> preferred_format("text/html, image/tiff;q=0.8, */*;q=0.1")
+    'labels'
+    """
+    by_media_type: dict[str, Format] = {media_type: name for name, media_type in reversed(MEDIA_TYPES.items())}
+    ranges = []
+    for media_range in accept.lower().split(","):
+        media_type, *parameters = (part.strip() for part in media_range.split(";"))
+        quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            ranges.append((float(quality), media_type))
+        except ValueError:
+            continue
+    for weight, media_type in sorted(ranges, key=lambda item: -item[0]):
+        if weight > 0 and media_type in by_media_type:
+            return by_media_type[media_type]
+    return "json"

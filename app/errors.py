@@ -1,0 +1,92 @@
+"""What can go wrong, as one tree; it knows no HTTP.
+
+::
+
+    KaryometerError
+    ├── SettingsError             the environment asks for something impossible
+    ├── ModelError                the model or its card cannot be used
+    │   └── DeviceError           the asked-for device is not on this machine
+    ├── UploadError               the request does not carry what was asked for
+    │   ├── EmptyUploadError      a file of zero bytes
+    │   ├── MalformedUploadError  a multipart body that cannot be taken apart
+    │   ├── MissingPartError      a part that the request needs is absent
+    │   ├── UnknownPartError      a part that nobody asked for
+    │   └── UploadTooLargeError   more bytes than the limit
+    ├── ImageError                the file is not an image that can be measured
+    │   ├── UnreadableImageError  a known format, but damaged
+    │   ├── UnsupportedImageError a format or pixel type that is not read
+    │   └── ImageTooLargeError    more pixels than the limit
+    ├── SizeMismatchError         image and ground truth differ in size
+    ├── OptionError               an option has no such value
+    └── NotReadyError             the model is not loaded, or the service is stopping
+
+Every message is one plain sentence for the person who sent the request or started the service, and says what to do.
+"""
+
+
+class KaryometerError(Exception):
+    """Base class of every error that Karyometer raises on purpose."""
+
+
+class SettingsError(KaryometerError):
+    """The environment asks for something impossible."""
+
+
+class ModelError(KaryometerError):
+    """The model or its card is missing, damaged, or not what the service expects."""
+
+
+class DeviceError(ModelError):
+    """The asked-for device is not on this machine."""
+
+
+class UploadError(KaryometerError):
+    """The request does not carry what was asked for."""
+
+
+class EmptyUploadError(UploadError):
+    """An uploaded file has no bytes."""
+
+
+class MalformedUploadError(UploadError):
+    """A multipart body cannot be taken apart."""
+
+
+class MissingPartError(UploadError):
+    """A part that the request needs is absent."""
+
+
+class UnknownPartError(UploadError):
+    """The request has a part that nobody asked for, or one of them twice."""
+
+
+class UploadTooLargeError(UploadError):
+    """The request has more bytes than the limit."""
+
+
+class ImageError(KaryometerError):
+    """The file is not an image that can be measured."""
+
+
+class UnreadableImageError(ImageError):
+    """The file's format is known, but its content is damaged or incomplete."""
+
+
+class UnsupportedImageError(ImageError):
+    """The file's format or pixel type is not one that is read."""
+
+
+class ImageTooLargeError(ImageError):
+    """The image has more pixels than the limit."""
+
+
+class SizeMismatchError(KaryometerError):
+    """Image and ground-truth mask differ in size."""
+
+
+class OptionError(KaryometerError):
+    """An option is unknown or has no such value."""
+
+
+class NotReadyError(KaryometerError):
+    """The model is not loaded yet, or the service is stopping."""

@@ -1,0 +1,86 @@
+"""Builds the web application; its lifespan owns the model."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import __version__
+from app.api import evaluate, health, model, problems, segment
+from app.errors import ModelError
+from app.segmentation.pipeline import Segmenter
+from app.settings import Settings
+
+
+def create_app(settings: Settings | None = None, segmenter: Segmenter | None = None) -> FastAPI:
+    """The service.
+
+    Parameters
+    ----------
+    settings
+        Read from the environment if not given.
+    segmenter
+        A ready model, for tests; else the lifespan loads the one that the settings name.
+
+    Raises
+    ------
+    SettingsError
+        The environment asks for something impossible.
+    """
+    settings = settings or Settings.from_environment()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.workers = CapacityLimiter(os.cpu_count() or 1)
+        try:
+            app.state.segmenter = segmenter or await run_sync(
+                Segmenter.load, settings.model, settings.device, settings.max_pixels
+            )
+        except ModelError as exc:
+            app.state.refusal = str(exc)
+            raise
+        yield
+        app.state.segmenter = None
+
+    app: FastAPI = FastAPIOffline(
+        title="Karyometer",
+        version=__version__,
+        description="Counts and measures cell nuclei in microscope images.",
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.segmenter = None
+    app.add_middleware(_OneSentenceRefusal)
+    problems.install(app)
+    for router in (segment.router, evaluate.router, model.router, health.router):
+        app.include_router(router)
+
+    app.add_route("/", _to_documentation, include_in_schema=False)
+    return app
+
+
+async def _to_documentation(_: Request) -> RedirectResponse:
+    return RedirectResponse("docs")
+
+
+class _OneSentenceRefusal:
+    """A model that cannot be used stops the start with its one sentence instead of a stack trace."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_sentence(message: Message) -> None:
+            refusal = getattr(scope["app"].state, "refusal", None)
+            if message["type"] == "lifespan.startup.failed" and refusal:
+                message = {**message, "message": refusal}
+            await send(message)
+
+        await self._app(scope, receive, send_sentence if scope["type"] == "lifespan" else send)

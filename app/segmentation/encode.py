@@ -1,0 +1,58 @@
+"""Labels, image and table to the files that other tools open."""
+
+import csv
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from skimage.segmentation import find_boundaries
+
+# Yellow shows on black fluorescence, grey brightfield and purple histology alike.
+CONTOUR_RGB = (255, 220, 0)
+
+
+def encode_mask(labels: NDArray[np.int32]) -> bytes:
+    """8-bit grey PNG: 255 where there is nucleus, else 0."""
+    return _encode_png(np.where(labels > 0, 255, 0).astype(np.uint8))
+
+
+def encode_labels(labels: NDArray[np.int32]) -> bytes:
+    """Deflated TIFF of the label image: uint16, or uint32 where there are more than 65,535 nuclei."""
+    dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.uint32
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, labels.astype(dtype), compression="zlib", photometric="minisblack")
+    return buffer.getvalue()
+
+
+def encode_overlay(image: NDArray[np.float32], labels: NDArray[np.int32]) -> bytes:
+    """RGB PNG of the image with each nucleus's outermost pixels in yellow.
+
+    Parameters
+    ----------
+    image
+        `(H, W, 3)` in [0, 1], as normalised: dim 16-bit images become visible.
+    labels
+        `(H, W)`.
+    """
+    picture = np.round(image * 255).astype(np.uint8)
+    picture[find_boundaries(labels, mode="inner")] = CONTOUR_RGB
+    return _encode_png(picture)
+
+
+def encode_csv(table: dict[str, NDArray[Any]]) -> bytes:
+    """UTF-8 CSV with a header line; what is not known is an empty field, true and false are 1 and 0."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(table)
+    columns = (values.astype(int) if values.dtype == bool else values for values in table.values())
+    for row in zip(*(values.tolist() for values in columns), strict=True):
+        writer.writerow(["" if value != value else value for value in row])
+    return buffer.getvalue().encode()
+
+
+def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    flipped = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    return bytes(cv2.imencode(".png", flipped)[1].tobytes())

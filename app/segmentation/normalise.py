@@ -1,0 +1,37 @@
+"""Image to the network's input: three channels, the image's own percentiles at 0 and 1."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float) -> NDArray[np.float32]:
+    """Stretch an image between two percentiles of the whole image.
+
+    The percentiles are taken over all channels together, so that a stain keeps its colour. Grey becomes three equal
+    channels. An image without contrast becomes 0 everywhere.
+
+    Parameters
+    ----------
+    image
+        `(H, W)` or `(H, W, 3)`, any real type.
+    low_percentile, high_percentile
+        The percentiles that become 0 and 1; what lies beyond them is clipped.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W, 3)
+        Values in [0, 1].
+
+    Examples
+    --------
+    >>> normalise(np.array([[10, 20, 30]], np.uint16), 0, 100)[0, :, 0]
+    array([0. , 0.5, 1. ], dtype=float32)
+    """
+    low, high = np.percentile(image, (low_percentile, high_percentile)).astype(np.float32)
+    if high > low:
+        stretched = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+    else:
+        stretched = np.zeros(image.shape, np.float32)
+    return stretched if image.ndim == 3 else np.repeat(stretched[..., np.newaxis], 3, axis=2)

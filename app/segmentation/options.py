@@ -1,0 +1,35 @@
+"""What a user may choose; the same for API, command line, page and jobs."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Threshold = Literal["model", "mean", "otsu"] | Annotated[float, Field(gt=0, lt=1)]
+
+
+class SegmentationOptions(BaseModel):
+    """How an image is segmented and measured. Each field's description says which values it takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    threshold: Threshold = Field(
+        "model",
+        description="`model` (the card's calibrated value), `mean` (the image's mean probability), `otsu`, or a number "
+        "between 0 and 1: pixels whose probability is at or above it are nucleus",
+        examples=["model"],
+    )
+    split_touching: bool = Field(True, description="true or false: whether touching nuclei are separated")
+    min_area_px: int | None = Field(
+        None,
+        ge=0,
+        description="a whole number from 0: nuclei with fewer pixels are dropped; without it the card's value",
+    )
+    exclude_border: bool = Field(
+        False, description="true or false: whether nuclei that touch the image's edge are dropped"
+    )
+    pixel_size_um: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        description="a number above 0 and up to 10: a pixel's edge in micrometres, for areas in square micrometres",
+    )

@@ -1,0 +1,201 @@
+"""The whole story: from the bytes of an image to its nuclei, and from a ground truth to scores."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import SizeMismatchError
+from app.segmentation.binarise import binarise, threshold_value
+from app.segmentation.decode import Caveat, DecodedImage, decode_image, decode_mask
+from app.segmentation.measure import Table, measure
+from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
+from app.segmentation.model_card import Calibration, ModelCard, read_model_card
+from app.segmentation.normalise import normalise
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.split import label, select, split
+
+if TYPE_CHECKING:
+    from app.segmentation.predict import Predictor
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """All that is known of one segmented image.
+
+    Attributes
+    ----------
+    decoded
+        The image as uploaded.
+    normalised
+        float32 `(H, W, 3)` in [0, 1], what the network saw.
+    labels
+        int32 `(H, W)`: 0 is background, nuclei are 1..`count`.
+    nuclei
+        One row a nucleus.
+    options
+        As asked for; `threshold` and `min_area_px` below are the values that were applied.
+    timing_ms
+        Milliseconds a stage.
+    """
+
+    decoded: DecodedImage
+    normalised: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    nuclei: Table
+    options: SegmentationOptions
+    threshold: float
+    min_area_px: int
+    caveats: tuple[Caveat, ...]
+    timing_ms: dict[str, float]
+
+    @property
+    def count(self) -> int:
+        """Number of nuclei."""
+        return len(self.nuclei["label"])
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A segmentation's scores against its ground truth.
+
+    Attributes
+    ----------
+    mask_kind
+        `binary` (one non-zero value: instances are the connected components) or `labels` (instances are the values).
+    """
+
+    mask_kind: str
+    count_predicted: int
+    count_true: int
+    pixels: PixelScores
+    matching: list[Matching]
+    average_precision: float
+
+
+class Segmenter:
+    """A loaded model and everything around it.
+
+    Parameters
+    ----------
+    predictor
+        The network.
+    card
+        Its card.
+    max_pixels
+        Largest image that is accepted, height times width.
+    """
+
+    def __init__(self, predictor: "Predictor", card: ModelCard, max_pixels: int) -> None:
+        self.predictor = predictor
+        self.card = card
+        self.max_pixels = max_pixels
+
+    @classmethod
+    def load(cls, folder: Path, device: str, max_pixels: int) -> Self:
+        """Check the model in `folder` against its card, load it onto the device and warm it up.
+
+        Raises
+        ------
+        ModelError
+            The model cannot be used; the message is one sentence that says what to do.
+        """
+        # Imported here, because TensorFlow takes seconds to import and a fake model does without.
+        from app.segmentation.predict import SavedModelPredictor
+
+        card = read_model_card(folder)
+        return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels)
+
+    def segment(self, data: bytes, options: SegmentationOptions) -> Segmentation:
+        """Find and measure the nuclei of one image.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError
+            The bytes are not an image that can be measured.
+        """
+        timing_ms: dict[str, float] = {}
+        with _timed(timing_ms, "decode"):
+            decoded = decode_image(data, self.max_pixels)
+        with _timed(timing_ms, "predict"):
+            image = self.normalise(decoded.image)
+            probability = self.predictor.predict(image)
+        with _timed(timing_ms, "split"):
+            threshold, min_area_px, labels = find_nuclei(probability, options, self.card.calibration)
+        with _timed(timing_ms, "measure"):
+            nuclei = measure(labels, decoded.image, probability, options.pixel_size_um)
+        return Segmentation(decoded, image, labels, nuclei, options, threshold, min_area_px, decoded.caveats, timing_ms)
+
+    def evaluate(self, segmentation: Segmentation, mask_data: bytes) -> Evaluation:
+        """Score a segmentation against the bytes of its ground-truth mask.
+
+        Raises
+        ------
+        SizeMismatchError
+            The mask's size is not the image's.
+        ImageError, EmptyUploadError
+            The mask cannot be read.
+        """
+        mask = decode_mask(mask_data, self.max_pixels)
+        size, mask_size = segmentation.labels.shape, mask.shape
+        if size != mask_size:
+            raise SizeMismatchError(
+                f"The mask is {mask_size[0]} x {mask_size[1]} pixels, the image {size[0]} x {size[1]} "
+                "(height x width); send a mask of the image's size."
+            )
+        kind, truth = true_instances(mask)
+        matching = match_all(truth, segmentation.labels)
+        return Evaluation(
+            mask_kind=kind,
+            count_predicted=segmentation.count,
+            count_true=int(truth.max()),
+            pixels=pixel_scores(truth > 0, segmentation.labels > 0),
+            matching=matching,
+            average_precision=average_precision(matching),
+        )
+
+    def normalise(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """An image as the network wants it."""
+        percentiles = self.card.normalisation
+        return normalise(image, percentiles.low_percentile, percentiles.high_percentile)
+
+
+def find_nuclei(
+    probability: NDArray[np.float32], options: SegmentationOptions, calibration: Calibration
+) -> tuple[float, int, NDArray[np.int32]]:
+    """The threshold and the minimum area that were applied, and the labels."""
+    rule = calibration.threshold if options.threshold == "model" else options.threshold
+    threshold = threshold_value(probability, rule)
+    min_area_px = calibration.min_area_px if options.min_area_px is None else options.min_area_px
+    mask = binarise(probability, threshold)
+    labels = split(mask, calibration.marker_depth) if options.split_touching else label(mask)
+    return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)
+
+
+def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
+    """Whether a ground-truth mask `(H, W)` is `binary` or `labels`, and its instances as 1..N.
+
+    Examples
+    --------
+    >>> true_instances(np.array([[255, 0, 255]]))
+    ('binary', array([[1, 0, 2]], dtype=int32))
+    >>> true_instances(np.array([[7, 0, 9, 7]]))
+    ('labels', array([[1, 0, 2, 1]], dtype=int32))
+    """
+    values = np.unique(mask[mask != 0])
+    if values.size <= 1:
+        return "binary", label(mask != 0)
+    instances = np.where(mask != 0, np.searchsorted(values, mask) + 1, 0)
+    return "labels", instances.astype(np.int32)
+
+
+@contextmanager
+def _timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timing_ms[stage] = round(1000 * (time.perf_counter() - start), 3)

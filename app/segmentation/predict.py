@@ -1,0 +1,104 @@
+"""Normalised image to foreground probability. The only module of the service that imports TensorFlow."""
+
+import threading
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from app.errors import DeviceError, ModelError
+from app.segmentation.model_card import Contract
+
+WARM_UP_SHAPE_PX = (64, 64)
+
+
+class Predictor(Protocol):
+    """What the pipeline needs of a network."""
+
+    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Foreground probability `(H, W)` in [0, 1] of a normalised image `(H, W, 3)`."""
+        ...
+
+
+class SavedModelPredictor:
+    """A SavedModel on one device, called through its concrete serving signature, one image at a time.
+
+    Parameters
+    ----------
+    folder
+        Where `saved_model.pb` lies; `app.segmentation.model_card.read_model_card` has checked its bytes.
+    contract
+        The signature that the card promises.
+    device
+        `auto` (the first GPU, else the CPU), `cpu`, or `gpu:N`.
+
+    Raises
+    ------
+    DeviceError
+        The device is not on this machine.
+    ModelError
+        TensorFlow cannot load the files, or their signature is not the promised one.
+    """
+
+    def __init__(self, folder: Path, contract: Contract, device: str) -> None:
+        self.device = choose_device(device)
+        self._contract = contract
+        self._lock = threading.Lock()
+        try:
+            with tf.device(self.device):
+                self._model = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, KeyError, AttributeError, RuntimeError, tf.errors.OpError) as exc:
+            raise ModelError(f"TensorFlow cannot load the model in {folder}; export it again.") from exc
+        self._signature = _checked_signature(self._model.signatures, contract, folder)
+        self.predict(np.zeros((*WARM_UP_SHAPE_PX, 3), np.float32))
+
+    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Foreground probability `(H, W)`, float32 in [0, 1], of a normalised image `(H, W, 3)`."""
+        with self._lock, tf.device(self.device):
+            outputs = self._signature(tf.constant(image[np.newaxis]))
+        probability: NDArray[np.float32] = outputs[self._contract.output_name].numpy()[0, ..., 0]
+        return probability
+
+
+def choose_device(device: str) -> str:
+    """TensorFlow's name of the device `auto`, `cpu` or `gpu:N`; GPU memory grows with need.
+
+    Raises
+    ------
+    DeviceError
+        The device is not on this machine.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "cpu" or (device == "auto" and not gpus):
+        return "/CPU:0"
+    index = 0 if device == "auto" else int(device.removeprefix("gpu:"))
+    if index >= len(gpus):
+        raise DeviceError(
+            f"KARYOMETER_DEVICE asks for {device}, but TensorFlow sees {len(gpus)} GPUs; "
+            "set it to auto or cpu, or install the gpu extra."
+        )
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return f"/GPU:{index}"
+
+
+def _checked_signature(signatures: Any, contract: Contract, folder: Path) -> Any:
+    signature = signatures.get(contract.signature)
+    promised = (
+        {contract.input_name: tf.TensorSpec(contract.input_shape, contract.dtype)},
+        {contract.output_name: tf.TensorSpec(contract.output_shape, contract.dtype)},
+    )
+    if signature is not None:
+        inputs = signature.structured_input_signature[1]
+        found = (
+            {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in inputs.items()},
+            {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in signature.structured_outputs.items()},
+        )
+        if found == promised:
+            return signature
+    raise ModelError(
+        f"The model in {folder} does not keep its card's contract (a {contract.input_name} "
+        f"{contract.input_shape} in, a {contract.output_name} {contract.output_shape} out); export it again."
+    )

@@ -1,0 +1,42 @@
+"""What many tests share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Set before TensorFlow is imported: its start-up chatter is no test output.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.segmentation.pipeline import Segmenter
+from app.settings import DEFAULT_MODEL, Settings
+from tests import fakes
+
+DATA = Path(__file__).parent / "data"
+REAL_IMAGES = ("fluorescence.png", "histology.png", "brightfield.png", "bbbc039.tif")
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    """The app in-process, with the fake predictor and small limits."""
+    settings = Settings(max_upload_bytes=2_000_000, max_pixels=1_000_000)
+    with TestClient(
+        create_app(settings, fakes.segmenter(settings.max_pixels)), raise_server_exceptions=False
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Segmenter:
+    """The shipped model."""
+    return Segmenter.load(DEFAULT_MODEL, "cpu", max_pixels=10_000_000)
+
+
+@pytest.fixture(scope="session")
+def real_client(shipped: Segmenter) -> Iterator[TestClient]:
+    """The app in-process, with the shipped model."""
+    with TestClient(create_app(Settings(), shipped), raise_server_exceptions=False) as client:
+        yield client

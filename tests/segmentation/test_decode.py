@@ -1,0 +1,179 @@
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from app.errors import (
+    EmptyUploadError,
+    ImageTooLargeError,
+    KaryometerError,
+    UnreadableImageError,
+    UnsupportedImageError,
+)
+from app.segmentation.decode import decode_image, decode_mask
+from tests.conftest import DATA, REAL_IMAGES
+from tests.synthetic import jpeg, png, tiff
+
+LIMIT = 1_000_000
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+RGB = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
+
+
+def png16(image: np.ndarray) -> bytes:
+    flipped = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".png", flipped)[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (png(GREY), GREY),
+        (png(RGB), RGB),
+        (png(GREY.astype(np.uint16) * 257), GREY.astype(np.uint16) * 257),
+        (png16(RGB.astype(np.uint16) * 257), RGB.astype(np.uint16) * 257),
+        (tiff(GREY), GREY),
+        (tiff(GREY.astype(np.uint16) * 257, byteorder=">"), GREY.astype(np.uint16) * 257),
+        (tiff(RGB, photometric="rgb", compression="lzw"), RGB),
+        (tiff(np.moveaxis(RGB, 2, 0), photometric="rgb", planarconfig="separate"), RGB),
+        (tiff(RGB.astype(np.uint16), photometric="rgb", compression="zlib", bigtiff=True), RGB.astype(np.uint16)),
+        (tiff(GREY, photometric="miniswhite"), 255 - GREY),
+    ],
+    ids=lambda value: "" if isinstance(value, np.ndarray) else value[:4].hex(),
+)
+def test_pixels_are_those_of_the_file(data: bytes, expected: np.ndarray) -> None:
+    decoded = decode_image(data, LIMIT)
+    np.testing.assert_array_equal(decoded.image, expected)
+    assert decoded.image.dtype == expected.dtype.newbyteorder("=")
+    assert decoded.axes == ("YX" if expected.ndim == 2 else "YXC")
+    assert decoded.caveats == ()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_png_of_every_mode_shows_what_pillow_shows(mode: str) -> None:
+    buffer = io.BytesIO()
+    image = Image.fromarray(RGB).convert(mode)
+    image.save(buffer, "PNG")
+    shown = decode_image(buffer.getvalue(), LIMIT).image
+    np.testing.assert_array_equal(shown, np.asarray(image.convert("L" if mode in "1L" else "RGB")))
+
+
+@pytest.mark.parametrize(("alpha", "codes"), [(255, []), (100, ["alpha_ignored"])])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+def test_alpha_is_dropped_and_said_so_where_it_shows(alpha: int, codes: list[str], kind: str) -> None:
+    rgba = np.dstack([RGB, np.full_like(GREY, alpha)])
+    data = png(rgba) if kind == "png" else tiff(rgba, photometric="rgb", extrasamples=["unassalpha"])
+    decoded = decode_image(data, LIMIT)
+    np.testing.assert_array_equal(decoded.image, RGB)
+    assert decoded.n_channels == 4
+    assert [caveat.code for caveat in decoded.caveats] == codes
+
+
+def test_jpeg_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    Image.new("L", (30, 20), 90).save(buffer, "JPEG", exif=exif)
+    assert decode_image(buffer.getvalue(), LIMIT).image.shape == (30, 20)
+
+
+def test_cmyk_jpeg_becomes_rgb() -> None:
+    buffer = io.BytesIO()
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(buffer, "JPEG")
+    assert decode_image(buffer.getvalue(), LIMIT).image.shape == (8, 8, 3)
+
+
+def test_further_pages_are_left_out_and_said_so() -> None:
+    decoded = decode_image(tiff(np.stack([GREY, 255 - GREY]), photometric="minisblack"), LIMIT)
+    np.testing.assert_array_equal(decoded.image, GREY)
+    assert [caveat.code for caveat in decoded.caveats] == ["pages_ignored"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"this is text",
+        b"GIF89a" + bytes(20),
+        tiff(GREY.astype(np.float32)),
+        tiff(GREY.astype(np.int16)),
+        tiff(np.stack([GREY, GREY], axis=2), photometric="minisblack", planarconfig="contig"),
+        tiff(GREY, photometric="palette", colormap=np.zeros((3, 256), np.uint16)),
+    ],
+)
+def test_other_kinds_are_refused(data: bytes) -> None:
+    with pytest.raises(UnsupportedImageError, match=r"convert it|save"):
+        decode_image(data, LIMIT)
+
+
+def test_empty_files_are_refused() -> None:
+    with pytest.raises(EmptyUploadError, match="send the bytes"):
+        decode_image(b"", LIMIT)
+
+
+def png_claiming(height: int, width: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [png_claiming(50_000, 50_000), png(np.zeros((1001, 1000), np.uint8)), tiff(np.zeros((1001, 1000), np.uint8))],
+)
+def test_the_pixel_limit_is_read_from_the_header(data: bytes) -> None:
+    with pytest.raises(ImageTooLargeError, match="the limit is 1000000"):
+        decode_image(data, LIMIT)
+
+
+@pytest.mark.parametrize("name", REAL_IMAGES)
+@pytest.mark.parametrize("part", [0.01, 0.3, 0.9, 0.999])
+def test_truncated_real_files_are_refused(name: str, part: float) -> None:
+    data = (DATA / name).read_bytes()
+    with pytest.raises(UnreadableImageError, match="damaged or incomplete"):
+        decode_image(data[: int(len(data) * part)], LIMIT)
+
+
+def test_truncated_jpeg_is_refused() -> None:
+    data = jpeg(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    with pytest.raises(UnreadableImageError):
+        decode_image(data[: len(data) // 2], LIMIT)
+
+
+_SEEDS = [png(GREY), png(RGB), jpeg(RGB), tiff(RGB, photometric="rgb", compression="lzw"), tiff(GREY)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(_SEEDS), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8))
+def test_damaged_files_decode_or_raise_a_domain_error(data: bytes, changes: list[tuple[float, int]]) -> None:
+    damaged = bytearray(data)
+    for position, value in changes:
+        damaged[int(position * len(damaged))] = value
+    try:
+        image = decode_image(bytes(damaged), LIMIT).image
+    except KaryometerError as exc:
+        assert str(exc).endswith(".")
+    else:
+        assert image.ndim in (2, 3)
+
+
+def test_masks_keep_their_values_and_colours_apart() -> None:
+    np.testing.assert_array_equal(decode_mask(tiff(GREY.astype(np.int32) * 70_000), LIMIT), GREY * np.int64(70_000))
+    coloured = decode_mask(png(RGB), LIMIT)
+    assert len(np.unique(coloured)) == len(np.unique(RGB.reshape(-1, 3), axis=0))
+    transparent = Image.fromarray(np.dstack([GREY, np.zeros_like(GREY)]), "LA")
+    buffer = io.BytesIO()
+    transparent.save(buffer, "PNG")
+    np.testing.assert_array_equal(decode_mask(buffer.getvalue(), LIMIT) > 0, GREY > 0)
+
+
+@pytest.mark.parametrize(("data", "sentence"), [(jpeg(GREY), "JPEG"), (tiff(GREY.astype(np.float32)), "float32")])
+def test_masks_whose_values_cannot_be_trusted_are_refused(data: bytes, sentence: str) -> None:
+    with pytest.raises(UnsupportedImageError, match=sentence):
+        decode_mask(data, LIMIT)

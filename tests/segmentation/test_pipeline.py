@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from app.errors import SizeMismatchError
+from app.segmentation.options import SegmentationOptions
+from tests import fakes
+from tests.synthetic import discs, picture, png, tiff
+
+SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5), (50, 60, 2))
+DATA = png(picture(SCENE))
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 4),
+        ({"split_touching": False}, 3),
+        ({"min_area_px": 20}, 3),
+        ({"exclude_border": True}, 3),
+        ({"threshold": "mean"}, 4),
+        ({"threshold": "otsu"}, 4),
+        ({"threshold": 0.999}, 4),
+    ],
+)
+def test_options_change_the_count(options: dict, count: int) -> None:
+    segmentation = fakes.segmenter().segment(DATA, SegmentationOptions(**options))
+    assert segmentation.count == count == segmentation.labels.max()
+    assert segmentation.nuclei["label"].tolist() == list(range(1, count + 1))
+    assert set(segmentation.timing_ms) == {"decode", "predict", "split", "measure"}
+
+
+def test_what_was_applied_is_recorded() -> None:
+    segmentation = fakes.segmenter().segment(DATA, SegmentationOptions(threshold="mean", min_area_px=5))
+    assert segmentation.threshold == pytest.approx((SCENE > 0).mean())
+    assert segmentation.min_area_px == 5
+
+
+@pytest.mark.parametrize("image", [np.zeros((1, 1), np.uint8), np.full((9, 7, 3), 255, np.uint8)])
+def test_an_image_without_nuclei_has_none(image: np.ndarray) -> None:
+    segmentation = fakes.segmenter().segment(png(image), SegmentationOptions())
+    assert segmentation.count == 0
+    assert segmentation.labels.shape == image.shape[:2]
+
+
+def test_truth_of_both_kinds() -> None:
+    segmenter = fakes.segmenter()
+    segmentation = segmenter.segment(DATA, SegmentationOptions(split_touching=False))
+    binary = segmenter.evaluate(segmentation, png(picture(SCENE)))
+    assert (binary.mask_kind, binary.count_true, binary.average_precision) == ("binary", 3, 1)
+    labels = segmenter.evaluate(segmentation, tiff(SCENE.astype(np.uint16) * 1000))
+    assert (labels.mask_kind, labels.count_true) == ("labels", 4)
+    assert labels.pixels.iou == 1
+    assert labels.average_precision < 1
+
+
+def test_another_size_names_both() -> None:
+    segmenter = fakes.segmenter()
+    segmentation = segmenter.segment(DATA, SegmentationOptions())
+    with pytest.raises(SizeMismatchError, match=r"mask is 80 x 60 pixels, the image 60 x 80"):
+        segmenter.evaluate(segmentation, png(picture(SCENE).T))

@@ -1,0 +1,1 @@
+"""Trains the networks and exports them with their cards. `python -m training --help` lists the commands."""

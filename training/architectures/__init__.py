@@ -1,0 +1,10 @@
+"""The networks that can be trained, one file each."""
+
+from collections.abc import Callable
+
+import keras
+
+from training.architectures.unet import unet
+from training.config import TrainingConfig
+
+ARCHITECTURES: dict[str, Callable[[TrainingConfig], keras.Model]] = {"unet": unet}

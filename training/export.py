@@ -1,0 +1,150 @@
+"""Writes a run's best network as a SavedModel with its card."""
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from app.segmentation import model_card
+from app.segmentation.binarise import binarise
+from app.segmentation.metrics import match, pixel_scores
+from app.segmentation.model_card import Calibration, Contract, ModelCard
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import find_nuclei
+from app.segmentation.predict import SavedModelPredictor
+from training.architectures import ARCHITECTURES
+from training.config import TrainingConfig
+from training.dataset import DatasetError, Sample, data_digest
+from training.run import Run
+from training.splits import SPLIT_NAMES, samples_of, splits_digest
+from training.targets import normalised_image, resize
+
+LICENCE = "CC0-1.0"
+DATA_NAME = "2018 Data Science Bowl (BBBC038), stage1_train"
+
+THRESHOLDS = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
+MARKER_DEPTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+MIN_AREAS_PX = (0, 8, 16, 24, 32, 48)
+
+
+class Serving(tf.Module):
+    """The network with its resizing inside, so that the service gives and gets the image's own size.
+
+    Parameters
+    ----------
+    network
+        float32 `(N, h, w, 3)` to `(N, h, w, 1)`.
+    size_px
+        The `h` and `w` that the network was trained at.
+    """
+
+    def __init__(self, network: keras.Model, size_px: tuple[int, int]) -> None:
+        super().__init__()
+        self.network = network
+        self._size_px = size_px
+
+    @tf.function
+    def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Normalised images `(N, H, W, 3)` of any size to probabilities `(N, H, W, 1)` of the same size."""
+        probability = self.network(resize(image, self._size_px), training=False)
+        return {Contract().output_name: resize(probability, tf.shape(image)[1:3])}
+
+
+def export(run: Run, samples: Sequence[Sample], folder: Path) -> ModelCard:
+    """Calibrate the run's best network on its validation split and write it with its card into `folder`.
+
+    Raises
+    ------
+    DatasetError
+        The run is not finished, the data are not those it was trained on, or `folder` exists.
+    """
+    config, splits = run.config, run.splits
+    if data_digest(samples) != run.data_sha256:
+        raise DatasetError(f"{run.folder} was trained on other data; give export the same --data.")
+    if folder.exists():
+        raise DatasetError(f"{folder} exists already; choose another version, or remove it first.")
+    network = _float32_network(run, config)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
+        written = Path(unfinished) / "model"
+        _save(network, config, written)
+        calibration = calibrate(written, samples_of(samples, splits, "val"), config)
+        card = ModelCard(
+            name=folder.parent.name,
+            version=folder.name,
+            created=datetime.now(UTC).date(),
+            architecture=model_card.Architecture(
+                name=config.architecture, n_parameters=network.count_params(), description=_first_line(config)
+            ),
+            normalisation=config.normalisation,
+            calibration=calibration,
+            data=model_card.Data(
+                name=DATA_NAME,
+                licence=LICENCE,
+                sha256=run.data_sha256,
+                splits_sha256=splits_digest(splits),
+                n_images={split: len(samples_of(samples, splits, split)) for split in SPLIT_NAMES},
+            ),
+            training=model_card.Training(
+                command=run.command, config=config.model_dump(mode="json"), best_epoch=run.best_epoch()
+            ),
+            sha256=model_card.artefact_digest(written),
+        )
+        card.write(written)
+        shutil.move(written, folder)
+    return card
+
+
+def calibrate(folder: Path, samples: Sequence[Sample], config: TrainingConfig) -> Calibration:
+    """Threshold with the best mean IoU, then marker depth and minimum area with the best pooled AP50."""
+    predictor = SavedModelPredictor(folder, Contract(), "auto")
+    probabilities, truths = [], []
+    for sample in tqdm(samples, desc="Predicting val", unit="image"):
+        image = normalised_image(sample, config.normalisation)
+        probabilities.append(predictor.predict(image))
+        truths.append(sample.labels(image.shape[:2]))
+
+    def mean_iou(threshold: float) -> float:
+        pairs = zip(truths, probabilities, strict=True)
+        return float(np.mean([pixel_scores(truth > 0, binarise(map_, threshold)).iou for truth, map_ in pairs]))
+
+    def pooled_ap50(calibration: Calibration) -> float:
+        options = SegmentationOptions()
+        pairs = zip(truths, probabilities, strict=True)
+        matchings = [match(truth, find_nuclei(map_, options, calibration)[2], 0.5) for truth, map_ in pairs]
+        n_matched = sum(matching.tp for matching in matchings)
+        return n_matched / max(1, sum(matching.tp + matching.fp + matching.fn for matching in matchings))
+
+    threshold = max(THRESHOLDS, key=mean_iou)
+    depths = [Calibration(threshold=threshold, marker_depth=depth, min_area_px=0) for depth in MARKER_DEPTHS]
+    best = max(tqdm(depths, desc="Marker depth"), key=pooled_ap50)
+    areas = [best.model_copy(update={"min_area_px": area}) for area in MIN_AREAS_PX]
+    calibration: Calibration = max(tqdm(areas, desc="Minimum area"), key=pooled_ap50)
+    return calibration
+
+
+def _float32_network(run: Run, config: TrainingConfig) -> keras.Model:
+    # Rebuilt, because a model trained in mixed precision keeps its float16 policy when loaded.
+    keras.mixed_precision.set_global_policy("float32")
+    network = ARCHITECTURES[config.architecture](config)
+    network.set_weights(run.load_best().get_weights())
+    return network
+
+
+def _save(network: keras.Model, config: TrainingConfig, folder: Path) -> None:
+    serving = Serving(network, config.image_size_px)
+    contract = Contract()
+    image = tf.TensorSpec(contract.input_shape, contract.dtype, name=contract.input_name)
+    tf.saved_model.save(
+        serving, str(folder), signatures={contract.signature: serving.__call__.get_concrete_function(image)}
+    )
+
+
+def _first_line(config: TrainingConfig) -> str:
+    return (ARCHITECTURES[config.architecture].__doc__ or "").partition("\n")[0]

@@ -1,0 +1,159 @@
+"""The commands `train`, `evaluate` and `export`."""
+
+import argparse
+import logging
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app.errors import KaryometerError
+from training.config import PRESETS
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(arguments, argparse.Namespace(command_line=_command_line(arguments)))
+    try:
+        options.command(options)
+    except KaryometerError as exc:
+        logger.error("%s", exc)
+        return 1
+    except KeyboardInterrupt:
+        logger.warning("Stopped.")
+        return INTERRUPTED
+    return 0
+
+
+def _command_line(arguments: Sequence[str]) -> str:
+    # Folders outside the project differ from machine to machine and are nobody else's business: their names stay.
+    def portable(argument: str) -> str:
+        path = Path(argument)
+        return path.name if path.is_absolute() or ".." in path.parts else argument
+
+    return shlex.join(["python", "-m", "training", *map(portable, arguments)])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="{train,evaluate,export}")
+
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="PATH",
+        help="a data set as downloaded, zip or folder, in Kaggle's or BBBC039's layout; repeatable",
+    )
+
+    train = commands.add_parser("train", parents=[data], help="train a network", description="Train a network.")
+    train.add_argument("--preset", choices=sorted(PRESETS), default="original", help="configuration (%(default)s)")
+    train.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoints and logs go")
+    train.add_argument("--splits", type=Path, metavar="CSV", help="image_id,split,modality; without it a seeded split")
+    train.add_argument("--resume", action="store_true", help="continue the run from its newest checkpoint")
+    train.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's number")
+    train.add_argument("--seed", type=int, metavar="N", help="instead of the preset's seed")
+    train.add_argument("--mixed-precision", action="store_true", help="float16 arithmetic, for GPUs that gain from it")
+    train.set_defaults(command=_train)
+
+    export = commands.add_parser(
+        "export",
+        parents=[data],
+        help="write a run's best network as a SavedModel with its card",
+        description="Calibrate a run's best network on its validation split and write it as a SavedModel with a card.",
+    )
+    export.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run to export")
+    export.add_argument("--models", type=Path, default=Path("models"), metavar="FOLDER", help="(%(default)s)")
+    export.add_argument("--name", required=True, help="the model's name")
+    export.add_argument("--version", required=True, help="the model's version")
+    export.set_defaults(command=_export)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=[data],
+        help="score an exported model",
+        description="Score an exported model on one split, through the very steps that the service runs.",
+    )
+    evaluate.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="a folder that export wrote")
+    evaluate.add_argument("--splits", type=Path, metavar="CSV", help="which image belongs to which split")
+    evaluate.add_argument("--split", choices=("train", "val", "test"), default="test", help="(%(default)s)")
+    evaluate.add_argument("--report", type=Path, metavar="MARKDOWN", help="write the table here")
+    evaluate.add_argument("--record", action="store_true", help="write the figures into the model's card")
+    evaluate.set_defaults(command=_evaluate)
+    return parser
+
+
+# The commands import TensorFlow when they run, so that --help answers at once.
+
+
+def _train(options: argparse.Namespace) -> None:
+    from training.dataset import data_digest, find_samples
+    from training.run import Run
+    from training.splits import make_splits, read_splits, samples_of
+    from training.targets import load_arrays
+    from training.train import describe_device, train
+
+    changes = {
+        "epochs": options.epochs,
+        "seed": options.seed,
+        "mixed_precision": options.mixed_precision or None,
+    }
+    preset = PRESETS[options.preset]
+    given = {name: value for name, value in changes.items() if value is not None}
+    config = type(preset).model_validate(preset.model_dump() | given)
+    samples = find_samples(options.data)
+    splits = read_splits(options.splits) if options.splits else make_splits(samples, config.seed)
+    chosen = {split: samples_of(samples, splits, split) for split in ("train", "val")}
+    run = Run(options.run)
+    digest = data_digest(samples)
+    if options.resume:
+        run.check_same(config, splits, digest)
+    else:
+        run.start(config, splits, digest, options.command_line)
+    logger.info("Training %s on %s.", config.preset, describe_device())
+    arrays = {split: load_arrays(of_split, config, split) for split, of_split in chosen.items()}
+    train(arrays["train"], arrays["val"], config, run, resume=options.resume)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from training.dataset import find_samples
+    from training.export import export
+    from training.run import Run
+
+    folder = options.models / options.name / options.version
+    export(Run(options.run), find_samples(options.data), folder)
+    logger.info("Wrote %s.", folder)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from app.segmentation.model_card import Evaluation, read_model_card
+    from training.dataset import find_samples
+    from training.evaluate import evaluate, report
+    from training.splits import read_splits, samples_of
+
+    samples, splits, split = find_samples(options.data), {}, "all"
+    if options.splits:
+        splits, split = read_splits(options.splits), options.split
+        samples = samples_of(samples, splits, split)
+    evaluation = Evaluation(
+        command=options.command_line,
+        split=split,
+        n_images=len(samples),
+        figures=evaluate(options.model, samples, splits),
+    )
+    table = report(evaluation)
+    logger.info("%s", table)
+    if options.report:
+        options.report.write_text(table, encoding="utf-8")
+    if options.record:
+        card = read_model_card(options.model)
+        evaluations = card.evaluations | {split: evaluation}
+        card.model_copy(update={"evaluations": evaluations}).write(options.model)

@@ -1,0 +1,143 @@
+"""Trains a network."""
+
+import logging
+import math
+from typing import Any
+
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from tqdm.keras import TqdmCallback
+
+from training.architectures import ARCHITECTURES
+from training.config import TrainingConfig
+from training.run import Run
+from training.targets import Arrays
+
+logger = logging.getLogger(__name__)
+
+
+def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run: Run, *, resume: bool) -> None:
+    """Train to the configured number of epochs; with `resume`, from the run's newest checkpoint.
+
+    A resumed run sees the same batches in the same order as one that was never stopped.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Ctrl-C; the checkpoint of the last whole epoch and the curves so far are kept.
+    """
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy("mixed_float16" if config.mixed_precision else "float32")
+    with _strategy().scope():
+        model = run.load_last() if resume else build(config)
+    if not resume:
+        run.save_last(model, epoch=0)
+    first_epoch = run.last_epoch()
+    try:
+        model.fit(
+            ShuffledBatches(train_arrays, config, first_epoch),
+            validation_data=(val_arrays.image, val_arrays.mask),
+            validation_batch_size=config.batch_size,
+            epochs=config.epochs,
+            initial_epoch=first_epoch,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.CSVLogger(str(run.history_path), append=True),
+                keras.callbacks.TensorBoard(str(run.tensorboard_path)),
+                Checkpoint(run),
+                TqdmCallback(verbose=1, initial=first_epoch, desc=f"Training {config.preset}"),
+            ],
+        )
+    finally:
+        plot_curves(run)
+
+
+def build(config: TrainingConfig) -> keras.Model:
+    """The configured network, compiled with binary cross entropy and Adam."""
+    model = ARCHITECTURES[config.architecture](config)
+    model.compile(keras.optimizers.Adam(config.learning_rate), "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def describe_device() -> str:
+    """What TensorFlow will train on, for people."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"the CPU ({tf.config.threading.get_intra_op_parallelism_threads() or 'all'} cores)"
+    names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return ", ".join(names)
+
+
+def _strategy() -> tf.distribute.Strategy:
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+
+
+class ShuffledBatches(keras.utils.PyDataset):
+    """Batches in an order that the seed and the epoch's number decide, so that a run can be resumed exactly."""
+
+    def __init__(self, arrays: Arrays, config: TrainingConfig, first_epoch: int) -> None:
+        super().__init__()
+        self._arrays = arrays
+        self._config = config
+        self._epoch = first_epoch
+        self._shuffle()
+
+    def __len__(self) -> int:
+        """Batches an epoch; the last one may be smaller."""
+        return math.ceil(len(self._order) / self._config.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Images and masks of one batch."""
+        start = index * self._config.batch_size
+        chosen = self._order[start : start + self._config.batch_size]
+        return self._arrays.image[chosen], self._arrays.mask[chosen]
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch."""
+        self._epoch += 1
+        self._shuffle()
+
+    def _shuffle(self) -> None:
+        generator = np.random.default_rng((self._config.seed, self._epoch))
+        self._order = generator.permutation(len(self._arrays.image))
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the model after each epoch, and apart from that the best one by validation loss."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self._run = run
+        self._best_loss = min((row["val_loss"] for row in run.history()), default=math.inf)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save; epochs are counted from 0."""
+        loss = (logs or {})["val_loss"]
+        if loss < self._best_loss:
+            self._best_loss = loss
+            self._run.save_best(self.model)
+        self._run.save_last(self.model, epoch + 1)
+
+
+def plot_curves(run: Run) -> None:
+    """Draw training and validation loss over the epochs into the run's folder."""
+    history = run.history()
+    if not history:
+        return
+    with matplotlib.rc_context({"font.size": 9}):
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.subplots()
+        epochs = [row["epoch"] + 1 for row in history]
+        axes.plot(epochs, [row["loss"] for row in history], label="training")
+        axes.plot(epochs, [row["val_loss"] for row in history], label="validation")
+        axes.axvline(run.best_epoch(), color="0.6", linestyle=":", label=f"best epoch ({run.best_epoch()})")
+        axes.set(xlabel="epoch", ylabel="binary cross entropy", yscale="log", title=run.folder.name)
+        axes.legend()
+        figure.savefig(run.curves_path, dpi=150)
