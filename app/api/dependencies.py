@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.errors import (
@@ -123,6 +123,13 @@ async def _read_parts(request: Request, limit: int) -> Upload:
             "The multipart body cannot be taken apart; send one file part named `image` and, optionally, one named "
             "`mask`, each with a filename."
         ) from exc
+    try:
+        return await _pick_parts(form)
+    finally:
+        await form.close()
+
+
+async def _pick_parts(form: FormData) -> Upload:
     names = [name for name, _ in form.multi_items()]
     for name in names:
         if name not in PARTS or names.count(name) > 1:

@@ -157,10 +157,10 @@ def test_damaged_files_decode_or_raise_a_domain_error(data: bytes, changes: list
         damaged[int(position * len(damaged))] = value
     try:
         image = decode_image(bytes(damaged), LIMIT).image
-    except KaryometerError as exc:
-        assert str(exc).endswith(".")
-    else:
-        assert image.ndim in (2, 3)
+    except KaryometerError:
+        return
+    assert image.ndim in (2, 3)
+    assert image.size > 0
 
 
 def test_masks_keep_their_values_and_colours_apart() -> None:

@@ -2,6 +2,7 @@ import base64
 import json
 import zlib
 from dataclasses import asdict, astuple
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_matching_is_symmetric_and_falls_with_the_threshold(truth: np.ndarray, l
     forth, back = match_all(truth, labels), match_all(labels, truth)
     for one, other in zip(forth, back, strict=True):
         assert (one.tp, one.fp, one.fn, one.f1) == (other.tp, other.fn, other.fp, other.f1)
-    assert all(lower.tp >= higher.tp for lower, higher in zip(forth, forth[1:], strict=False))
+    assert all(lower.tp >= higher.tp for lower, higher in pairwise(forth))
 
 
 @given(LABELS)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app.api.schemas import EvaluateResponse
+from tests.synthetic import discs, picture, png
+
+SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
+EMPTY = np.zeros_like(SCENE)
+
+
+def test_scores_of_a_perfect_result(client: TestClient) -> None:
+    answer = client.post("/evaluate", files={"image": png(picture(SCENE)), "mask": png(SCENE.astype(np.uint8))})
+    assert answer.status_code == 200
+    body = answer.json()
+    EvaluateResponse.model_validate(body)
+    assert (body["iou"], body["dice"], body["precision"], body["recall"]) == (1, 1, 1, 1)
+    assert (body["count_predicted"], body["count_true"], body["count_error"]) == (3, 3, 0)
+    assert [matching["thresh"] for matching in body["matching"]] == pytest.approx(np.arange(0.5, 0.96, 0.05))
+
+
+def test_both_empty_is_1(client: TestClient) -> None:
+    empty = png(picture(EMPTY))
+    body = client.post("/evaluate", files={"image": empty, "mask": empty}).json()
+    assert (body["iou"], body["average_precision"], body["count_error"]) == (1, 1, 0)
+
+
+def test_options_are_the_same_as_for_segment(client: TestClient) -> None:
+    files = {"image": png(picture(SCENE)), "mask": png(SCENE.astype(np.uint8))}
+    body = client.post("/evaluate?exclude_border=true", files=files).json()
+    assert body["count_error"] == -1
+    assert body["provenance"]["options"]["exclude_border"] is True
+    assert client.post("/evaluate?format=csv", files=files).status_code == 422

@@ -1,0 +1,49 @@
+from fastapi.testclient import TestClient
+
+from app import __version__
+from app.main import create_app
+from app.segmentation.model_card import ModelCard
+from app.settings import Settings
+from tests import fakes
+
+
+def test_version_and_card(client: TestClient) -> None:
+    assert client.get("/version").json() == {"karyometer": __version__}
+    assert ModelCard.model_validate(client.get("/model").json()) == fakes.card()
+
+
+def test_ready_only_while_the_lifespan_holds_the_model() -> None:
+    app = create_app(Settings(), fakes.segmenter())
+    outside = TestClient(app)
+    for _ in range(2):
+        answer = outside.get("/health/ready")
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert outside.get("/health/live").json() == {"status": "alive"}
+        with TestClient(app) as client:
+            assert client.get("/health/ready").json() == {"status": "ready"}
+
+
+def test_the_root_leads_to_the_documentation_which_loads_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.url.path == "/docs"
+    assert "https://" not in page.text
+    assert client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
+
+
+def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    segment = document["paths"]["/segment"]["post"]
+    content = segment["requestBody"]["content"]
+    assert set(content) == {"multipart/form-data", "image/png", "image/jpeg", "image/tiff"}
+    assert content["multipart/form-data"]["schema"]["required"] == ["image"]
+    assert set(segment["responses"]["200"]["content"]) == {"application/json", "image/png", "image/tiff", "text/csv"}
+    parameters = {parameter["name"] for parameter in segment["parameters"]}
+    assert parameters == {
+        "threshold",
+        "split_touching",
+        "min_area_px",
+        "exclude_border",
+        "pixel_size_um",
+        "format",
+        "include",
+    }

@@ -1,0 +1,148 @@
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from app import errors
+from app.api.problems import ANSWERS
+from app.api.schemas import Problem
+from app.main import create_app
+from app.settings import Settings
+from tests import fakes
+from tests.conftest import DATA
+from tests.segmentation.test_decode import png_claiming
+from tests.synthetic import picture, png, tiff
+
+GOOD = png(np.eye(20, dtype=np.uint8) * 200)
+REAL_PNG = (DATA / "histology.png").read_bytes()
+REAL_TIFF = (DATA / "bbbc039.tif").read_bytes()
+
+
+def check(answer: Any, status: int, code: str) -> str:
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = Problem.model_validate(answer.json())
+    assert problem.status == status
+    assert problem.detail.endswith(".")
+    return problem.detail
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"", 400, "empty_upload"),
+        (b"nuclei, I promise", 415, "unsupported_image"),
+        (REAL_PNG[: len(REAL_PNG) // 2], 400, "unreadable_image"),
+        (REAL_TIFF[: len(REAL_TIFF) // 2], 400, "unreadable_image"),
+        (REAL_TIFF[:20], 400, "unreadable_image"),
+        (png_claiming(50_000, 50_000), 413, "image_too_large"),
+        (tiff(np.zeros((8, 8), np.float64)), 415, "unsupported_image"),
+    ],
+    ids=["empty", "text", "cut png", "cut tiff", "tiff header", "huge", "float64"],
+)
+@pytest.mark.parametrize("raw", [True, False])
+def test_bad_images(client: TestClient, data: bytes, status: int, code: str, raw: bool) -> None:
+    if raw:
+        answer = client.post("/segment", content=data, headers={"content-type": "image/png"})
+    else:
+        answer = client.post("/segment", files={"image": ("nuclei.png", data)})
+    check(answer, status, code)
+
+
+@pytest.mark.parametrize("image", [np.zeros((1, 1), np.uint8), np.full((1, 1, 3), 255, np.uint8), picture(np.eye(1))])
+def test_one_pixel_is_a_valid_empty_result(client: TestClient, image: np.ndarray) -> None:
+    answer = client.post("/segment", files={"image": png(image)})
+    assert (answer.status_code, answer.json()["count"], answer.json()["nuclei"]) == (200, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("thresold=0.5", "no option 'thresold'"),
+        ("threshold=1.5", "threshold does not take '1.5'; give `model`"),
+        ("threshold=nan", "threshold does not take 'nan'"),
+        ("min_area_px=-1", "min_area_px does not take '-1'; give a whole number from 0"),
+        ("min_area_px=many", "min_area_px does not take 'many'"),
+        ("split_touching=perhaps", "split_touching does not take 'perhaps'; give true or false"),
+        ("pixel_size_um=0", "pixel_size_um does not take '0'; give a number above 0 and up to 10"),
+        ("pixel_size_um=inf", "pixel_size_um does not take 'inf'"),
+        ("format=gif", "format does not take 'gif'"),
+        ("include=everything", "include does not take 'everything'"),
+    ],
+)
+def test_bad_options(client: TestClient, query: str, sentence: str) -> None:
+    answer = client.post(f"/segment?{query}", files={"image": GOOD})
+    assert sentence in check(answer, 422, "invalid_option")
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [
+        ([("mask", GOOD)], "missing_part"),
+        ([("image", GOOD), ("image", GOOD)], "unknown_part"),
+        ([("image", GOOD), ("picture", GOOD)], "unknown_part"),
+    ],
+)
+def test_bad_parts(client: TestClient, files: list[tuple[str, bytes]], code: str) -> None:
+    check(client.post("/segment", files=files), 422, code)
+
+
+def test_malformed_multipart_bodies(client: TestClient) -> None:
+    for content_type in ("multipart/form-data", "multipart/form-data; boundary=x"):
+        answer = client.post("/segment", content=b"--y\r\nnothing", headers={"content-type": content_type})
+        check(answer, 400, "malformed_upload")
+    answer = client.post("/segment", files=[("image", GOOD)] * 3)
+    check(answer, 400, "malformed_upload")
+    answer = client.post("/segment", files={"image": GOOD}, data={"threshold": "0.5"})
+    check(answer, 400, "malformed_upload")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
+def test_bodies_that_are_no_image(client: TestClient, content_type: str) -> None:
+    answer = client.post("/segment", content=GOOD, headers={"content-type": content_type})
+    check(answer, 415, "unsupported_image")
+
+
+def test_evaluate_needs_a_mask_of_the_images_size(client: TestClient) -> None:
+    check(client.post("/evaluate", files={"image": GOOD}), 422, "missing_part")
+    check(client.post("/evaluate", content=GOOD, headers={"content-type": "image/png"}), 422, "missing_part")
+    other = png(np.zeros((20, 21), np.uint8))
+    detail = check(client.post("/evaluate", files={"image": GOOD, "mask": other}), 422, "size_mismatch")
+    assert "20 x 21" in detail
+    assert "20 x 20" in detail
+
+
+def test_uploads_are_bounded_however_they_come() -> None:
+    settings = Settings(max_upload_bytes=1000)
+    with TestClient(create_app(settings, fakes.segmenter())) as client:
+        large = bytes(1001)
+        headers = {"content-type": "image/png"}
+        check(client.post("/segment", content=large, headers=headers), 413, "upload_too_large")
+        in_chunks = (large[start : start + 100] for start in range(0, 1001, 100))
+        check(client.post("/segment", content=in_chunks, headers=headers), 413, "upload_too_large")
+        check(client.post("/segment", files={"image": large}), 413, "upload_too_large")
+        check(client.post("/segment", content=bytes(1000), headers=headers), 415, "unsupported_image")
+
+
+def test_unknown_paths_and_methods(client: TestClient) -> None:
+    assert "/nothing" in check(client.get("/nothing"), 404, "not_found")
+    assert "GET" in check(client.get("/segment"), 405, "method_not_allowed")
+
+
+def test_a_mistake_of_ours_says_nothing_of_the_inside() -> None:
+    segmenter = fakes.segmenter()
+    segmenter.predictor = None  # type: ignore[assignment]
+    with TestClient(create_app(Settings(), segmenter), raise_server_exceptions=False) as client:
+        detail = check(client.post("/segment", files={"image": GOOD}), 500, "internal_error")
+    assert "NoneType" not in detail
+
+
+def test_every_error_that_a_request_can_raise_has_an_answer() -> None:
+    def leaves(error: type[Exception]) -> set[type[Exception]]:
+        below = error.__subclasses__()
+        return set().union(*map(leaves, below)) if below else {error}
+
+    of_start_up = {errors.SettingsError, errors.DeviceError, errors.ModelError}
+    in_errors = {error for error in leaves(errors.KaryometerError) if error.__module__ == errors.__name__}
+    assert in_errors - of_start_up == set(ANSWERS)

@@ -1,0 +1,122 @@
+import base64
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from app.api.schemas import SegmentResponse
+from app.segmentation.encode import CONTOUR_RGB
+from tests.synthetic import discs, picture, png, tiff
+
+SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
+DATA = png(picture(SCENE))
+
+
+def post(client: TestClient, data: bytes = DATA, **options: Any) -> Any:
+    return client.post("/segment", files={"image": ("scene.png", data)}, params=options)
+
+
+def test_json_holds_count_mask_and_table(client: TestClient) -> None:
+    answer = post(client)
+    assert answer.status_code == 200
+    body = answer.json()
+    SegmentResponse.model_validate(body)
+    assert body["count"] == len(body["nuclei"]) == 3
+    mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(body["mask"]["data"]))))
+    np.testing.assert_array_equal(mask > 0, SCENE > 0)
+    assert body["image"]["filename"] == "scene.png"
+    assert (body["image"]["height_px"], body["image"]["width_px"]) == SCENE.shape
+    assert body["evaluation"] is None
+    assert sum(nucleus["area_px"] for nucleus in body["nuclei"]) == np.count_nonzero(SCENE)
+    assert body["nuclei"][2]["bbox_px"] == [45, 0, 56, 6]
+    assert body["nuclei"][2]["touches_border"] is True
+    assert body["nuclei"][0]["area_um2"] is None
+
+
+def test_options_are_applied_and_echoed(client: TestClient) -> None:
+    body = post(client, threshold="0.4", exclude_border=True, pixel_size_um=0.5, min_area_px=7).json()
+    assert body["count"] == 2
+    assert body["nuclei"][0]["area_um2"] == body["nuclei"][0]["area_px"] / 4
+    assert body["image"]["pixel_size_um"] == 0.5
+    assert body["provenance"]["options"] == {
+        "threshold": 0.4,
+        "split_touching": True,
+        "min_area_px": 7,
+        "exclude_border": True,
+        "pixel_size_um": 0.5,
+        "threshold_applied": 0.4,
+        "min_area_px_applied": 7,
+    }
+    assert set(body["provenance"]["timing_ms"]) == {"decode", "predict", "split", "measure", "encode"}
+
+
+def test_include_decides_what_the_json_holds(client: TestClient) -> None:
+    body = post(client, include=["labels", "overlay"]).json()
+    assert body.keys() & {"mask", "labels", "overlay", "nuclei"} == {"labels", "overlay"}
+    labels = tifffile.imread(io.BytesIO(base64.b64decode(body["labels"]["data"])))
+    np.testing.assert_array_equal(labels > 0, SCENE > 0)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "media_type"),
+    [("mask", "image/png"), ("labels", "image/tiff"), ("overlay", "image/png"), ("csv", "text/csv; charset=utf-8")],
+)
+def test_files_carry_count_and_model(client: TestClient, file_format: str, media_type: str) -> None:
+    answer = post(client, format=file_format)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == media_type
+    assert (answer.headers["x-nucleus-count"], answer.headers["x-model"]) == ("3", "fake/1")
+
+
+def test_each_file_is_what_it_says(client: TestClient) -> None:
+    mask, overlay = (
+        np.asarray(Image.open(io.BytesIO(post(client, format=name).content))) for name in ("mask", "overlay")
+    )
+    np.testing.assert_array_equal(mask > 0, SCENE > 0)
+    assert tuple(overlay[20, 11]) == CONTOUR_RGB
+    labels = tifffile.imread(io.BytesIO(post(client, format="labels").content))
+    rows = list(csv.DictReader(io.StringIO(post(client, format="csv").text)))
+    areas = [int(row["area_px"]) for row in rows]
+    assert areas == np.bincount(labels.ravel())[1:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("image/tiff", "image/tiff"),
+        ("image/png;q=0.5, text/csv", "text/csv; charset=utf-8"),
+        ("image/png;q=nonsense, image/tiff;q=0", "application/json"),
+        ("text/html", "application/json"),
+    ],
+)
+def test_without_a_format_the_accept_header_decides(client: TestClient, accept: str, media_type: str) -> None:
+    answer = client.post("/segment", content=DATA, headers={"content-type": "image/png", "accept": accept})
+    assert answer.headers["content-type"] == media_type
+
+
+def test_raw_body_multipart_png_and_tiff_give_the_same_bytes(client: TestClient) -> None:
+    as_tiff = tiff(picture(SCENE))
+    raw = client.post("/segment?format=labels", content=as_tiff, headers={"content-type": "image/tiff"})
+    answers = {post(client, data, format="labels").content for data in (DATA, as_tiff)} | {raw.content}
+    assert len(answers) == 1
+
+
+def test_a_mask_adds_the_evaluation(client: TestClient) -> None:
+    files = {"image": ("scene.png", DATA), "mask": ("labels.png", png(SCENE.astype(np.uint8)))}
+    body = client.post("/segment", files=files).json()
+    SegmentResponse.model_validate(body)
+    assert body["evaluation"]["iou"] == 1
+    assert body["evaluation"]["mask_kind"] == "labels"
+    refused = client.post("/segment?format=csv", files=files)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_option")
+
+
+def test_warnings_reach_the_reader(client: TestClient) -> None:
+    two_pages = tiff(np.stack([picture(SCENE)] * 2), photometric="minisblack")
+    assert [warning["code"] for warning in post(client, two_pages).json()["warnings"]] == ["pages_ignored"]
