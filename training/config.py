@@ -46,7 +46,7 @@ PRESETS = {
             dropout=0.1,
             image_size_px=(128, 128),
             batch_size=16,
-            epochs=40,
+            epochs=30,
             learning_rate=1e-3,
             seed=0,
         ),

@@ -37,15 +37,18 @@ def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run:
     if not resume:
         run.save_last(model, epoch=0)
     first_epoch = run.last_epoch()
+    batches = ShuffledBatches(train_arrays, config)
     try:
         model.fit(
-            ShuffledBatches(train_arrays, config, first_epoch),
+            batches,
+            shuffle=False,
             validation_data=(val_arrays.image, val_arrays.mask),
             validation_batch_size=config.batch_size,
             epochs=config.epochs,
             initial_epoch=first_epoch,
             verbose=0,
             callbacks=[
+                EpochSeeds(batches, config.seed),
                 keras.callbacks.CSVLogger(str(run.history_path), append=True),
                 keras.callbacks.TensorBoard(str(run.tensorboard_path)),
                 Checkpoint(run),
@@ -80,14 +83,13 @@ def _strategy() -> tf.distribute.Strategy:
 
 
 class ShuffledBatches(keras.utils.PyDataset):
-    """Batches in an order that the seed and the epoch's number decide, so that a run can be resumed exactly."""
+    """Batches in an order that the seed and the epoch's number decide."""
 
-    def __init__(self, arrays: Arrays, config: TrainingConfig, first_epoch: int) -> None:
+    def __init__(self, arrays: Arrays, config: TrainingConfig) -> None:
         super().__init__()
         self._arrays = arrays
         self._config = config
-        self._epoch = first_epoch
-        self._shuffle()
+        self.shuffle(0)
 
     def __len__(self) -> int:
         """Batches an epoch; the last one may be smaller."""
@@ -99,14 +101,25 @@ class ShuffledBatches(keras.utils.PyDataset):
         chosen = self._order[start : start + self._config.batch_size]
         return self._arrays.image[chosen], self._arrays.mask[chosen]
 
-    def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
-        self._epoch += 1
-        self._shuffle()
+    def shuffle(self, epoch: int) -> None:
+        """Take the order of an epoch, counted from 0."""
+        self._order = np.random.default_rng((self._config.seed, epoch)).permutation(len(self._arrays.image))
 
-    def _shuffle(self) -> None:
-        generator = np.random.default_rng((self._config.seed, self._epoch))
-        self._order = generator.permutation(len(self._arrays.image))
+
+class EpochSeeds(keras.callbacks.Callback):
+    """Order and dropout of an epoch depend on its number alone, so that a resumed run repeats an unbroken one."""
+
+    def __init__(self, batches: ShuffledBatches, seed: int) -> None:
+        super().__init__()
+        self._batches = batches
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set both."""
+        self._batches.shuffle(epoch)
+        dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
+        for dropout, seed in zip(dropouts, np.random.SeedSequence((self._seed, epoch)).generate_state(len(dropouts))):
+            dropout.seed_generator.state.assign((seed, 0))
 
 
 class Checkpoint(keras.callbacks.Callback):

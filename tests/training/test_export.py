@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from app.errors import DeviceError, ModelError
+from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter
+from app.segmentation.predict import SavedModelPredictor
+from tests.conftest import DATA
+from training.main import main
+from training.run import Run
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_model: Path) -> SavedModelPredictor:
+    """The tiny model."""
+    return SavedModelPredictor(tiny_model, Contract(), "cpu")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (32, 32), (33, 70), (300, 7)])
+def test_any_size_in_the_same_size_out(predictor: SavedModelPredictor, shape: tuple[int, int]) -> None:
+    probability = predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32))
+    assert (probability.shape, probability.dtype) == (shape, np.float32)
+    assert 0 <= probability.min() <= probability.max() <= 1
+
+
+def test_the_exported_network_is_the_trained_one(predictor: SavedModelPredictor, tiny_run: Path) -> None:
+    image = np.random.default_rng(0).random((32, 32, 3), np.float32)
+    expected = Run(tiny_run).load_best()(image[np.newaxis]).numpy()[0, ..., 0]
+    np.testing.assert_allclose(predictor.predict(image), expected, atol=1e-6)
+
+
+def test_the_card_says_where_the_model_comes_from(tiny_model: Path, tiny_run: Path) -> None:
+    card = read_model_card(tiny_model)
+    assert (card.name, card.version) == ("tiny", "1")
+    assert card.training.command == Run(tiny_run).command
+    assert card.data.n_images == {"train": 10, "val": 1, "test": 1}
+    assert card.architecture.n_parameters > 0
+    assert 0 < card.calibration.threshold < 1
+    assert not card.evaluations
+
+
+def test_a_model_of_another_signature_is_refused(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.call = tf.function(lambda image: {"logits": image}, [tf.TensorSpec((None, 4), tf.float32, name="image")])
+    tf.saved_model.save(module, str(tmp_path), signatures=module.call)
+    with pytest.raises(ModelError, match="does not keep its card's contract"):
+        SavedModelPredictor(tmp_path, Contract(), "cpu")
+
+
+def test_files_that_tensorflow_cannot_load_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match="TensorFlow cannot load the model"):
+        SavedModelPredictor(tmp_path, Contract(), "cpu")
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs a machine without a GPU")
+def test_a_missing_gpu_is_said_so(tiny_model: Path) -> None:
+    with pytest.raises(DeviceError, match="asks for gpu:0, but TensorFlow sees 0 GPUs"):
+        Segmenter.load(tiny_model, "gpu:0", 1000)
+    assert SavedModelPredictor(tiny_model, Contract(), "auto").device == "/CPU:0"
+
+
+def test_real_images_go_through_the_exported_model(tiny_model: Path) -> None:
+    segmentation = Segmenter.load(tiny_model, "cpu", 10**6).segment(
+        (DATA / "bbbc039.tif").read_bytes(), SegmentationOptions()
+    )
+    assert segmentation.labels.shape == segmentation.decoded.image.shape
+
+
+def test_evaluate_reports_and_records(tiny_model: Path, tiny_run: Path, kaggle: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.md"
+    digest = artefact_digest(tiny_model)
+    arguments = ["evaluate", "--model", str(tiny_model), "--data", str(kaggle), "--report", str(report), "--record"]
+    assert main([*arguments, "--splits", str(tiny_run / "splits.csv"), "--split", "val"]) == 0
+    assert main(arguments) == 0
+    card = read_model_card(tiny_model)
+    assert set(card.evaluations) == {"val", "all"}
+    figures = card.evaluations["all"].figures["all"]
+    assert (figures["n_images"], figures["count_true"]) == (12, 24)
+    assert figures["iou"] > 0.3
+    assert artefact_digest(tiny_model) == digest
+    assert "on the 12 all images" in report.read_text()
+    assert f"| all | 12 | {figures['iou_resized_mean']:.3f} |" in report.read_text()
+
+
+@pytest.mark.parametrize("case", ["exists", "other data", "unfinished"])
+def test_export_refuses(
+    case: str, tiny_run: Path, tiny_model: Path, kaggle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, run = str(kaggle), str(tiny_run)
+    models, name = str(tiny_model.parent.parent), "tiny"
+    if case == "other data":
+        data, name = str(tmp_path / "data"), "other"
+        image = (DATA / "fluorescence.png").read_bytes()
+        for part in ("images", "masks"):
+            (tmp_path / "data" / "a" / part).mkdir(parents=True)
+            (tmp_path / "data" / "a" / part / "a.png").write_bytes(image)
+    if case == "unfinished":
+        run, name = str(tmp_path / "run"), "other"
+        (tmp_path / "run").mkdir()
+        for file in ("run.json", "splits.csv"):
+            (tmp_path / "run" / file).write_bytes((tiny_run / file).read_bytes())
+    assert main(["export", "--run", run, "--data", data, "--models", models, "--name", name, "--version", "1"]) == 1
+    expected = {"exists": "exists already", "other data": "trained on other data", "unfinished": "no finished epoch"}
+    assert expected[case] in caplog.text
+    assert json.loads((tiny_model / CARD_NAME).read_text())["name"] == "tiny"

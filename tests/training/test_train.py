@@ -1,0 +1,118 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.training.conftest import kaggle_files, write_folder
+from training import train as train_module
+from training.main import main
+from training.run import Run
+
+
+def arguments(kaggle: Path, folder: Path, epochs: int, *more: str) -> list[str]:
+    return ["train", "--preset", "tiny", "--epochs", str(epochs), "--data", str(kaggle), "--run", str(folder), *more]
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    return [np.asarray(array) for array in keras.models.load_model(next(folder.glob("epoch-*.keras"))).get_weights()]
+
+
+def test_a_run_leaves_all_that_it_promises(tiny_run: Path) -> None:
+    with (tiny_run / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    with Image.open(tiny_run / "curves.png") as curves:
+        assert curves.width > 500
+    assert list(tiny_run.rglob("events.out.tfevents.*"))
+    assert [path.name for path in tiny_run.glob("epoch-*.keras")] == ["epoch-0003.keras"]
+    assert (tiny_run / "best.keras").exists()
+    assert Run(tiny_run).command.startswith("python -m training train --preset tiny")
+
+
+def test_no_folder_of_this_machine_is_recorded(tiny_run: Path, kaggle: Path) -> None:
+    assert f"--data {kaggle.name} --run {tiny_run.name}" in Run(tiny_run).command
+    assert str(kaggle.parent) not in (tiny_run / "run.json").read_text()
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(tiny_run: Path, kaggle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert main(arguments(kaggle, folder, 1)) == 0
+    assert main(arguments(kaggle, folder, 3, "--resume")) == 0
+    for resumed, unbroken in zip(weights(folder), weights(tiny_run), strict=True):
+        np.testing.assert_allclose(resumed, unbroken, atol=1e-5)
+    assert [row["epoch"] for row in Run(folder).history()] == [0, 1, 2]
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(
+    kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+
+    class CtrlC(train_module.Checkpoint):
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            if self._run.last_epoch() == 1:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_module, "Checkpoint", CtrlC)
+        assert main(arguments(kaggle, folder, 3)) == 130
+    assert (folder / "curves.png").exists()
+    assert main(arguments(kaggle, folder, 2, "--resume")) == 0
+    assert Run(folder).last_epoch() == 2
+
+
+def test_rows_of_an_epoch_that_was_not_checkpointed_leave_the_history(kaggle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert main(arguments(kaggle, folder, 1)) == 0
+    history = folder / "history.csv"
+    history.write_text(history.read_text() + "1,0,0,0,0\n")
+    assert main(arguments(kaggle, folder, 2, "--resume")) == 0
+    assert [row["epoch"] for row in Run(folder).history()] == [0, 1]
+    assert Run(folder).history()[1]["loss"] > 0
+
+
+def test_mixed_precision_trains(kaggle: Path, tmp_path: Path) -> None:
+    assert main(arguments(kaggle, tmp_path / "run", 1, "--mixed-precision")) == 0
+    assert Run(tmp_path / "run").config.mixed_precision
+    keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ([], "is not empty; add --resume"),
+        (["--resume", "--seed", "5"], "was started with another configuration"),
+    ],
+)
+def test_a_run_is_not_mixed_up_with_another(
+    tiny_run: Path, kaggle: Path, caplog: pytest.LogCaptureFixture, more: list[str], sentence: str
+) -> None:
+    assert main(arguments(kaggle, tiny_run, 3, *more)) == 1
+    assert sentence in caplog.text
+
+
+def test_nothing_to_resume(kaggle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert main(arguments(kaggle, tmp_path, 3, "--resume")) == 1
+    assert "holds no training run" in caplog.text
+
+
+def test_all_damaged_files_are_named_before_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bad = {f"stage1_train/image{number:02d}/masks/1.png": b"text" for number in range(12)}
+    data = write_folder(kaggle_files() | bad, tmp_path / "data")
+    assert main(arguments(data, tmp_path / "run", 1)) == 1
+    named = {path for path in bad if path in caplog.text}
+    assert len(named) == 10
+
+
+@pytest.mark.parametrize("command", ["train", "export", "evaluate"])
+def test_help_names_the_options(command: str) -> None:
+    answer = subprocess.run([sys.executable, "-m", "training", command, "--help"], capture_output=True, text=True)
+    assert answer.returncode == 0
+    assert "--data PATH" in answer.stdout
