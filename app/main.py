@@ -53,6 +53,7 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
         version=__version__,
         description="Counts and measures cell nuclei in microscope images.",
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         lifespan=lifespan,
     )
     app.state.settings = settings

@@ -113,7 +113,7 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
 
 
 async def _read_parts(request: Request, limit: int) -> Upload:
-    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=len(PARTS), max_fields=0)
+    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=len(PARTS), max_fields=len(PARTS))
     # Images never touch the disk: the parser may hold in memory all that the limit lets through.
     parser.spool_max_size = limit
     try:
@@ -130,16 +130,22 @@ async def _read_parts(request: Request, limit: int) -> Upload:
 
 
 async def _pick_parts(form: FormData) -> Upload:
-    names = [name for name, _ in form.multi_items()]
-    for name in names:
-        if name not in PARTS or names.count(name) > 1:
+    # Pages send a file field that was left empty all the same, as an empty text or a nameless empty file.
+    parts = [(name, part) for name, part in form.multi_items() if not _left_empty(part)]
+    names = [name for name, _ in parts]
+    for name, part in parts:
+        if name not in PARTS or names.count(name) > 1 or isinstance(part, str):
             raise UnknownPartError(
-                f"The part {name!r} is not expected, or there twice; send one file part named `image` and, optionally, "
-                "one named `mask`."
+                f"The part {name!r} is not a file, not expected, or there twice; send one file part named `image` and, "
+                "optionally, one named `mask`, and options in the query string."
             )
-    files = {name: part for name, part in form.multi_items() if isinstance(part, UploadFile)}
+    files = {name: part for name, part in parts if isinstance(part, UploadFile)}
     if "image" not in files:
         raise MissingPartError("Send the image as the file part `image`.")
     image = files["image"]
     mask = await files["mask"].read() if "mask" in files else None
     return Upload(await image.read(), image.filename, mask)
+
+
+def _left_empty(part: UploadFile | str) -> bool:
+    return not part if isinstance(part, str) else not part.filename and not part.size

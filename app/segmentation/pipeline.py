@@ -105,10 +105,10 @@ class Segmenter:
         ModelError
             The model cannot be used; the message is one sentence that says what to do.
         """
-        # Imported here, because TensorFlow takes seconds to import and a fake model does without.
+        card = read_model_card(folder)
+        # Imported here, because TensorFlow takes seconds to import, and a fake or a damaged model does without.
         from app.segmentation.predict import SavedModelPredictor
 
-        card = read_model_card(folder)
         return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels)
 
     def segment(self, data: bytes, options: SegmentationOptions) -> Segmentation:

@@ -88,13 +88,23 @@ def test_bad_parts(client: TestClient, files: list[tuple[str, bytes]], code: str
     check(client.post("/segment", files=files), 422, code)
 
 
+def test_text_parts_are_no_files(client: TestClient) -> None:
+    options = client.post("/segment", files={"image": GOOD}, data={"threshold": "0.5"})
+    assert "options in the query string" in check(options, 422, "unknown_part")
+    check(client.post("/segment", files={"mask": GOOD}, data={"image": "nuclei"}), 422, "unknown_part")
+
+
+def test_a_mask_field_left_empty_is_no_mask(client: TestClient) -> None:
+    as_swagger = client.post("/segment", files={"image": GOOD}, data={"mask": ""})
+    as_form = client.post("/segment", files={"image": ("a.png", GOOD), "mask": ("", b"")})
+    assert as_swagger.json()["evaluation"] is as_form.json()["evaluation"] is None
+
+
 def test_malformed_multipart_bodies(client: TestClient) -> None:
     for content_type in ("multipart/form-data", "multipart/form-data; boundary=x"):
         answer = client.post("/segment", content=b"--y\r\nnothing", headers={"content-type": content_type})
         check(answer, 400, "malformed_upload")
     answer = client.post("/segment", files=[("image", GOOD)] * 3)
-    check(answer, 400, "malformed_upload")
-    answer = client.post("/segment", files={"image": GOOD}, data={"threshold": "0.5"})
     check(answer, 400, "malformed_upload")
 
 

@@ -1,0 +1,135 @@
+"""The real server, as the README starts it, with the shipped model."""
+
+import base64
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from app.settings import DEFAULT_MODEL
+from tests.conftest import DATA
+from tests.synthetic import png, tiff
+
+READY_S = 120
+
+
+def start(**environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "app.cli", "serve"]
+    variables = {f"KARYOMETER_{name.upper()}": value for name, value in environment.items()}
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=os.environ | variables
+    )
+
+
+def refusal(**environment: str) -> tuple[int, str]:
+    process = start(**environment)
+    _, text = process.communicate(timeout=READY_S)
+    return process.returncode, text
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a running service, which is asked to stop at the end and has to."""
+    process = start(port="0", device="cpu")
+    assert process.stderr
+    killer = threading.Timer(READY_S, process.kill)
+    killer.start()
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if match := re.search(r"running on (http://\S+)", line):
+            break
+    else:
+        pytest.fail("".join(lines))
+    killer.cancel()
+    drain = threading.Thread(target=process.stderr.read)
+    drain.start()
+    yield match[1]
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == -signal.SIGTERM
+    drain.join()
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("name", ["fluorescence", "histology", "brightfield"])
+def test_a_real_image_is_segmented_and_scored(url: str, name: str) -> None:
+    image, mask = (DATA / f"{name}.png").read_bytes(), (DATA / f"{name}_labels.png").read_bytes()
+    body = httpx2.post(f"{url}/segment", files={"image": (f"{name}.png", image)}).json()
+    assert body["count"] == len(body["nuclei"])
+    with Image.open(io.BytesIO(base64.b64decode(body["mask"]["data"]))) as decoded:
+        assert (decoded.height, decoded.width) == (body["image"]["height_px"], body["image"]["width_px"])
+    scores = httpx2.post(f"{url}/evaluate", files={"image": image, "mask": mask}).json()
+    assert 0 <= scores["iou"] <= 1
+    assert scores["count_predicted"] == body["count"]
+
+
+def test_ready_and_model(url: str) -> None:
+    assert httpx2.get(f"{url}/health/ready").status_code == 200
+    assert httpx2.get(f"{url}/model").json()["name"] == DEFAULT_MODEL.parent.name
+
+
+def test_the_same_pixels_give_the_same_labels_however_they_come(url: str) -> None:
+    with Image.open(DATA / "histology.png") as image:
+        pixels = np.asarray(image)
+    as_png, as_tiff = png(pixels), tiff(pixels, photometric="rgb", compression="lzw")
+    raw = {"headers": {"content-type": "image/tiff"}, "content": as_tiff}
+    answers = [
+        httpx2.post(f"{url}/segment?format=labels", files={"image": as_png}).content,
+        httpx2.post(f"{url}/segment?format=labels", files={"image": as_png}).content,
+        httpx2.post(f"{url}/segment?format=labels", files={"image": as_tiff}).content,
+        httpx2.post(f"{url}/segment?format=labels", **raw).content,
+    ]
+    assert len(set(answers)) == 1
+    inside = httpx2.post(f"{url}/segment?include=labels", files={"image": as_png}).json()["labels"]["data"]
+    assert base64.b64decode(inside) == answers[0]
+    assert tifffile.imread(io.BytesIO(answers[0])).max() > 10
+
+
+def test_two_posts_give_the_same_answer_but_for_the_timings(url: str) -> None:
+    image = (DATA / "bbbc039.tif").read_bytes()
+    first, second = (httpx2.post(f"{url}/segment", files={"image": ("a.tif", image)}).json() for _ in range(2))
+    for body in (first, second):
+        del body["provenance"]["timing_ms"]
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("environment", "exit_code", "sentence"),
+    [
+        ({"model": "nowhere"}, 3, "There is no model at nowhere"),
+        ({"device": "gpu:9"}, 3, "KARYOMETER_DEVICE asks for gpu:9, but TensorFlow sees"),
+        ({"device": "tpu"}, 2, "KARYOMETER_DEVICE has a value it cannot have; set it to auto, cpu or gpu:N."),
+        ({"port": "eighty"}, 2, "KARYOMETER_PORT has a value it cannot have"),
+    ],
+)
+def test_a_wrong_set_up_is_refused_in_one_sentence(environment: dict[str, str], exit_code: int, sentence: str) -> None:
+    code, text = refusal(**environment)
+    assert code == exit_code
+    assert sentence in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("harm", ["truncated", "bit flipped"])
+def test_a_damaged_model_is_refused_in_one_sentence(harm: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(DEFAULT_MODEL, folder)
+    weights = next(folder.glob("variables/variables.data*"))
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data[:-1] if harm == "truncated" else data)
+    code, text = refusal(model=str(folder))
+    assert code == 3
+    assert f"The model files in {folder} are not those its card describes" in text
+    assert "Traceback" not in text
