@@ -84,12 +84,11 @@ def test_the_same_pixels_give_the_same_labels_however_they_come(url: str) -> Non
     with Image.open(DATA / "histology.png") as image:
         pixels = np.asarray(image)
     as_png, as_tiff = png(pixels), tiff(pixels, photometric="rgb", compression="lzw")
-    raw = {"headers": {"content-type": "image/tiff"}, "content": as_tiff}
     answers = [
         httpx2.post(f"{url}/segment?format=labels", files={"image": as_png}).content,
         httpx2.post(f"{url}/segment?format=labels", files={"image": as_png}).content,
         httpx2.post(f"{url}/segment?format=labels", files={"image": as_tiff}).content,
-        httpx2.post(f"{url}/segment?format=labels", **raw).content,
+        httpx2.post(f"{url}/segment?format=labels", content=as_tiff, headers={"content-type": "image/tiff"}).content,
     ]
     assert len(set(answers)) == 1
     inside = httpx2.post(f"{url}/segment?include=labels", files={"image": as_png}).json()["labels"]["data"]

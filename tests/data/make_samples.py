@@ -34,8 +34,8 @@ def main() -> None:
 def write(sample: Sample, path: Path) -> None:
     """Write the image as PNG or TIFF, as its suffix says, and `<stem>_labels.png`."""
     image = sample.image()
-    labels = sample.labels(image.shape[:2])[CROP]
-    labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    cropped = sample.labels(image.shape[:2])[CROP]
+    labels = np.unique(cropped, return_inverse=True)[1].reshape(cropped.shape)
     if path.suffix == ".tif":
         tifffile.imwrite(path, image[CROP], compression="zlib")
     else:

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from skimage.morphology import h_maxima
 
-from app.segmentation.split import label, select, split
+from app.segmentation.split import _peaks, label, select, split
 from tests.synthetic import discs
 
 DEPTH = 0.1
@@ -54,3 +55,19 @@ def test_selection_drops_small_and_border_nuclei_and_renumbers() -> None:
     kept = select(labels, 6, exclude_border=True)
     np.testing.assert_array_equal(kept == 1, labels == 3)
     assert kept.max() == 1
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.05, 0.5))
+def test_each_peak_holds_the_points_of_scikit_images_h_maxima(seed: int, depth: float) -> None:
+    # Whole multiples of 1/8 and a depth that is none: no peak is exactly as high as the depth.
+    relative = (np.random.default_rng(seed).integers(0, 9, (12, 12)) / 8).astype(np.float32)
+    relative[0, 0] = 1
+    depth = (int(depth * 8) + 0.5) / 8
+    peaks, points = label(_peaks(relative, depth)), h_maxima(relative, depth).astype(bool)
+    assert peaks[points].all()
+    assert set(peaks[points]) == set(range(1, peaks.max() + 1))
+
+
+def test_a_shallow_saddle_between_equal_tops_parts_nothing() -> None:
+    relative = np.array([[0, 1, 0.95, 1, 0, 0.9, 0.2, 0.8, 0]], np.float32)
+    np.testing.assert_array_equal(label(_peaks(relative, 0.1)), [[0, 1, 1, 1, 0, 2, 0, 3, 0]])
