@@ -9,11 +9,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 from fastapi.testclient import TestClient
+from hypothesis import settings as hypothesis_settings
 
 from app.main import create_app
 from app.segmentation.pipeline import Segmenter
 from app.settings import DEFAULT_MODEL, Settings
 from tests import fakes
+
+# Tests time nothing: these machines are noisy.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 DATA = Path(__file__).parent / "data"
 REAL_IMAGES = ("fluorescence.png", "histology.png", "brightfield.png", "bbbc039.tif")

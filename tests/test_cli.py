@@ -1,4 +1,5 @@
 import pytest
+import uvicorn
 
 from app import __version__
 from app.cli import main
@@ -29,12 +30,12 @@ def test_a_wrong_setting_ends_before_the_start(
     ]
 
 
-def test_a_missing_model_ends_the_start(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("KARYOMETER_MODEL", "nowhere")
-    monkeypatch.setenv("KARYOMETER_PORT", "0")
-    with pytest.raises(SystemExit) as stop:
-        main(["serve"])
-    assert stop.value.code == 3
-    lines = capfd.readouterr().err.splitlines()
-    assert [line for line in lines if "There is no model at nowhere" in line]
-    assert not [line for line in lines if "Traceback" in line]
+def test_settings_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server: started.append(server.config))
+    monkeypatch.setenv("KARYOMETER_HOST", "127.0.0.2")
+    monkeypatch.setenv("KARYOMETER_PORT", "8123")
+    assert main(["serve"]) == 0
+    (config,) = started
+    assert (config.host, config.port, config.timeout_graceful_shutdown) == ("127.0.0.2", 8123, 30)
+    assert config.app.state.settings.port == 8123

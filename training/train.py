@@ -38,6 +38,7 @@ def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run:
         run.save_last(model, epoch=0)
     first_epoch = run.last_epoch()
     batches = ShuffledBatches(train_arrays, config)
+    history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
     try:
         model.fit(
             batches,
@@ -49,13 +50,15 @@ def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run:
             verbose=0,
             callbacks=[
                 EpochSeeds(batches, config.seed),
-                keras.callbacks.CSVLogger(str(run.history_path), append=True),
+                history,
                 keras.callbacks.TensorBoard(str(run.tensorboard_path)),
                 Checkpoint(run),
                 TqdmCallback(verbose=1, initial=first_epoch, desc=f"Training {config.preset}"),
             ],
         )
     finally:
+        # Keras closes it only if nothing stops the training.
+        history.on_train_end()
         plot_curves(run)
 
 

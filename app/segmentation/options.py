@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Threshold = Literal["model", "mean", "otsu"] | Annotated[float, Field(gt=0, lt=1)]
+# The number first: documentation pages offer a free field for the first kind, and a closed list for names.
+Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["model", "mean", "otsu"]
 
 
 class SegmentationOptions(BaseModel):

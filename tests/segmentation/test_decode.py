@@ -149,7 +149,7 @@ def test_truncated_jpeg_is_refused() -> None:
 _SEEDS = [png(GREY), png(RGB), jpeg(RGB), tiff(RGB, photometric="rgb", compression="lzw"), tiff(GREY)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(_SEEDS), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8))
 def test_damaged_files_decode_or_raise_a_domain_error(data: bytes, changes: list[tuple[float, int]]) -> None:
     damaged = bytearray(data)
