@@ -4,6 +4,7 @@ import hashlib
 import logging
 import re
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import ImageError, KaryometerError
+from app.errors import EmptyUploadError, ImageError, KaryometerError
 from app.segmentation.decode import decode_image, decode_mask
 from app.segmentation.split import label
 
@@ -56,7 +57,7 @@ class FileTree:
         """
         try:
             return self._zip.read(path) if self._zip else (self.root / path).read_bytes()
-        except (OSError, zipfile.BadZipFile) as exc:
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as exc:  # RuntimeError: an encrypted zip
             raise DatasetError(f"{self.root}: {path} cannot be read.") from exc
 
 
@@ -95,7 +96,7 @@ class Sample:
         """
         try:
             return decode_image(self.image_bytes(), MAX_PIXELS).image
-        except ImageError as exc:
+        except (ImageError, EmptyUploadError) as exc:
             raise DatasetError(f"{self.image_path}: {exc}") from exc
 
     def labels(self, shape: tuple[int, int]) -> NDArray[np.int32]:
@@ -125,7 +126,7 @@ class Sample:
     def _mask(self, path: str, shape: tuple[int, int]) -> NDArray[np.int32]:
         try:
             mask = decode_mask(self.tree.read(path), MAX_PIXELS)
-        except ImageError as exc:
+        except (ImageError, EmptyUploadError) as exc:
             raise DatasetError(f"{path}: {exc}") from exc
         if mask.shape != shape:
             raise DatasetError(

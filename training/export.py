@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,11 +23,8 @@ from training.architectures import ARCHITECTURES
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample, data_digest
 from training.run import Run
-from training.splits import SPLIT_NAMES, samples_of, splits_digest
+from training.splits import samples_of, splits_digest
 from training.targets import normalised_image, resize
-
-LICENCE = "CC0-1.0"
-DATA_NAME = "2018 Data Science Bowl (BBBC038), stage1_train"
 
 THRESHOLDS = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
 MARKER_DEPTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
@@ -56,13 +54,22 @@ class Serving(tf.Module):
         return {Contract().output_name: resize(probability, tf.shape(image)[1:3])}
 
 
-def export(run: Run, samples: Sequence[Sample], folder: Path) -> ModelCard:
+def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: str, folder: Path) -> ModelCard:
     """Calibrate the run's best network on its validation split and write it with its card into `folder`.
+
+    Parameters
+    ----------
+    run, samples
+        A training run of at least one epoch, and the data that it was started with.
+    data_name, data_licence
+        What the card says of the data.
+    folder
+        `<models>/<name>/<version>`.
 
     Raises
     ------
     DatasetError
-        The run is not finished, the data are not those it was trained on, or `folder` exists.
+        The run has no whole epoch, the data are not those it was trained on, or `folder` exists.
     """
     config, splits = run.config, run.splits
     if data_digest(samples) != run.data_sha256:
@@ -85,11 +92,11 @@ def export(run: Run, samples: Sequence[Sample], folder: Path) -> ModelCard:
             normalisation=config.normalisation,
             calibration=calibration,
             data=model_card.Data(
-                name=DATA_NAME,
-                licence=LICENCE,
+                name=data_name,
+                licence=data_licence,
                 sha256=run.data_sha256,
                 splits_sha256=splits_digest(splits),
-                n_images={split: len(samples_of(samples, splits, split)) for split in SPLIT_NAMES},
+                n_images=dict(Counter(assignment.split for assignment in splits.values())),
             ),
             training=model_card.Training(
                 command=run.command, config=config.model_dump(mode="json"), best_epoch=run.best_epoch()

@@ -2,12 +2,14 @@
 
 import argparse
 import logging
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import KaryometerError
+from app.segmentation.model_card import NAME_PATTERN
 from training.config import PRESETS
 
 logger = logging.getLogger(__name__)
@@ -34,8 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command_line(arguments: Sequence[str]) -> str:
     # Folders outside the project differ from machine to machine and are nobody else's business: their names stay.
     def portable(argument: str) -> str:
-        path = Path(argument)
-        return path.name if path.is_absolute() or ".." in path.parts else argument
+        option, equals, value = argument.rpartition("=")
+        path = Path(value)
+        return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
 
     return shlex.join(["python", "-m", "training", *map(portable, arguments)])
 
@@ -72,8 +75,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="the run to export")
     export.add_argument("--models", type=Path, default=Path("models"), metavar="FOLDER", help="(%(default)s)")
-    export.add_argument("--name", required=True, help="the model's name")
-    export.add_argument("--version", required=True, help="the model's version")
+    export.add_argument("--name", type=_name, required=True, help="the model's name")
+    export.add_argument("--version", type=_name, required=True, help="the model's version")
+    export.add_argument("--data-name", required=True, metavar="TEXT", help="what the card calls the data")
+    export.add_argument("--data-licence", required=True, metavar="TEXT", help="the data's licence, CC0-1.0 for one")
     export.set_defaults(command=_export)
 
     evaluate = commands.add_parser(
@@ -91,16 +96,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _name(text: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, text):
+        raise argparse.ArgumentTypeError("takes letters, digits, dots, dashes and underscores")
+    return text
+
+
 # The commands import TensorFlow when they run, so that --help answers at once.
 
 
 def _train(options: argparse.Namespace) -> None:
+    from app.segmentation.predict import choose_device
     from training.dataset import data_digest, find_samples
     from training.run import Run
     from training.splits import make_splits, read_splits, samples_of
     from training.targets import load_arrays
     from training.train import describe_device, train
 
+    # Before anything runs on a GPU, or TensorFlow has taken all of its memory.
+    choose_device("auto")
     changes = {
         "epochs": options.epochs,
         "seed": options.seed,
@@ -115,21 +129,23 @@ def _train(options: argparse.Namespace) -> None:
     run = Run(options.run)
     digest = data_digest(samples)
     if options.resume:
-        run.check_same(config, splits, digest)
+        run.resume(config, splits, digest, options.command_line)
     else:
         run.start(config, splits, digest, options.command_line)
     logger.info("Training %s on %s.", config.preset, describe_device())
     arrays = {split: load_arrays(of_split, config, split) for split, of_split in chosen.items()}
-    train(arrays["train"], arrays["val"], config, run, resume=options.resume)
+    train(arrays["train"], arrays["val"], config, run)
 
 
 def _export(options: argparse.Namespace) -> None:
+    from app.segmentation.predict import choose_device
     from training.dataset import find_samples
     from training.export import export
     from training.run import Run
 
+    choose_device("auto")
     folder = options.models / options.name / options.version
-    export(Run(options.run), find_samples(options.data), folder)
+    export(Run(options.run), find_samples(options.data), options.data_name, options.data_licence, folder)
     logger.info("Wrote %s.", folder)
 
 

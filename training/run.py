@@ -48,26 +48,28 @@ class Run:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise DatasetError(f"{self.folder} is not empty; add --resume to continue its run, or name another folder.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        record = _Record(command=command, data_sha256=data_sha256, config=config)
-        self._record_path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        self._write(_Record(command=command, data_sha256=data_sha256, config=config))
         write_splits(splits, self._splits_path)
 
-    def check_same(self, config: TrainingConfig, splits: Splits, data_sha256: str) -> None:
-        """Make sure that a run is resumed as it was started; only the number of epochs may change.
+    def resume(self, config: TrainingConfig, splits: Splits, data_sha256: str, command: str) -> None:
+        """Make sure that a run goes on as it was started; only the number of epochs may change, and is recorded.
 
         Raises
         ------
         DatasetError
             There is no run, or its configuration, splits or data are others.
         """
-        started = self.config.model_copy(update={"epochs": config.epochs})
+        record = self._record()
         for what, same in {
-            "configuration": started == config,
+            "configuration": record.config.model_copy(update={"epochs": config.epochs}) == config,
             "splits": self.splits == splits,
-            "data": self.data_sha256 == data_sha256,
+            "data": record.data_sha256 == data_sha256,
         }.items():
             if not same:
                 raise DatasetError(f"{self.folder} was started with another {what}; resume it with the same options.")
+        if record.config != config:
+            commands = f"{record.command} && {command}"
+            self._write(record.model_copy(update={"command": commands, "config": config}))
 
     @property
     def config(self) -> TrainingConfig:
@@ -76,7 +78,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that started the run."""
+        """The command that started the run, and those that gave it more epochs."""
         return self._record().command
 
     @property
@@ -88,6 +90,9 @@ class Run:
     def splits(self) -> Splits:
         """Which image was trained and validated on."""
         return read_splits(self._splits_path)
+
+    def _write(self, record: _Record) -> None:
+        self._record_path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def _record(self) -> _Record:
         if not self._record_path.is_file():
@@ -101,25 +106,28 @@ class Run:
         with self.history_path.open(newline="", encoding="utf-8") as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
+    def trim_history(self) -> None:
+        """Leave out the rows of epochs that no checkpoint holds, because they will be trained again."""
+        rows = [row for row in self.history() if row["epoch"] < self.last_epoch()]
+        if not rows:
+            self.history_path.unlink(missing_ok=True)
+            return
+        with self.history_path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
     def best_epoch(self) -> int:
         """Number of the epoch with the lowest validation loss, counted from 1."""
         return 1 + int(min(self.history(), key=lambda row: row["val_loss"])["epoch"])
 
     def last_epoch(self) -> int:
-        """How many epochs the newest checkpoint has been trained for."""
-        return int(self._last_path().stem.removeprefix("epoch-"))
+        """How many epochs the newest checkpoint has been trained for; 0 if there is none yet."""
+        return max((int(path.stem.removeprefix("epoch-")) for path in self._checkpoints()), default=0)
 
     def load_last(self) -> keras.Model:
-        """The newest checkpoint, optimiser included; rows of unfinished epochs leave the history."""
-        rows = [row for row in self.history() if row["epoch"] < self.last_epoch()]
-        if rows:
-            with self.history_path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, rows[0])
-                writer.writeheader()
-                writer.writerows(rows)
-        else:
-            self.history_path.unlink(missing_ok=True)
-        return keras.models.load_model(self._last_path())
+        """The newest checkpoint, optimiser included."""
+        return keras.models.load_model(self._checkpoints()[-1])
 
     def load_best(self) -> keras.Model:
         """The weights with the lowest validation loss so far.
@@ -136,18 +144,15 @@ class Run:
     def save_last(self, model: keras.Model, epoch: int) -> None:
         """Checkpoint a model that was trained for `epoch` epochs; the checkpoint before it goes."""
         _save(model, self.folder / f"epoch-{epoch:04d}.keras")
-        for path in sorted(self.folder.glob("epoch-*.keras"))[:-1]:
+        for path in self._checkpoints()[:-1]:
             path.unlink()
 
     def save_best(self, model: keras.Model) -> None:
         """Keep a model as the best one so far."""
         _save(model, self._best_path)
 
-    def _last_path(self) -> Path:
-        checkpoints = sorted(self.folder.glob("epoch-*.keras"))
-        if not checkpoints:
-            raise DatasetError(f"{self.folder} has no checkpoint to resume; start the run anew in another folder.")
-        return checkpoints[-1]
+    def _checkpoints(self) -> list[Path]:
+        return sorted(self.folder.glob("epoch-*.keras"))
 
 
 def _save(model: keras.Model, path: Path) -> None:

@@ -20,8 +20,8 @@ from training.targets import Arrays
 logger = logging.getLogger(__name__)
 
 
-def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run: Run, *, resume: bool) -> None:
-    """Train to the configured number of epochs; with `resume`, from the run's newest checkpoint.
+def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run: Run) -> None:
+    """Train to the configured number of epochs, from the run's newest checkpoint if it has one.
 
     A resumed run sees the same batches in the same order as one that was never stopped.
 
@@ -32,11 +32,10 @@ def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run:
     """
     keras.utils.set_random_seed(config.seed)
     keras.mixed_precision.set_global_policy("mixed_float16" if config.mixed_precision else "float32")
+    run.trim_history()
     with _strategy().scope():
-        model = run.load_last() if resume else build(config)
-    if not resume:
-        run.save_last(model, epoch=0)
-    first_epoch = run.last_epoch()
+        first_epoch = run.last_epoch()
+        model = run.load_last() if first_epoch else build(config)
     batches = ShuffledBatches(train_arrays, config)
     history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
     try:
@@ -79,10 +78,8 @@ def describe_device() -> str:
 
 
 def _strategy() -> tf.distribute.Strategy:
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    return tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    n_gpus = len(tf.config.list_physical_devices("GPU"))
+    return tf.distribute.MirroredStrategy() if n_gpus > 1 else tf.distribute.get_strategy()
 
 
 class ShuffledBatches(keras.utils.PyDataset):

@@ -9,7 +9,7 @@ from app import __version__
 from app.api.dependencies import Upload
 from app.api.schemas import MEDIA_TYPES, Format
 from app.segmentation.encode import encode_csv, encode_labels, encode_mask, encode_overlay
-from app.segmentation.measure import Table, summarise
+from app.segmentation.measure import Table
 from app.segmentation.model_card import ModelCard
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmentation
@@ -63,11 +63,6 @@ def nuclei_rows(table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def summary(segmentation: Segmentation) -> dict[str, Any]:
-    """The fields of `Summary`."""
-    return summarise(segmentation.nuclei, segmentation.labels)
-
-
 def warnings(segmentation: Segmentation) -> list[dict[str, str]]:
     """The fields of each `Caution`."""
     return [caveat._asdict() for caveat in segmentation.caveats]
@@ -85,13 +80,13 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def provenance(segmentation: Segmentation, card: ModelCard) -> dict[str, Any]:
-    """The fields of `Provenance`."""
+def provenance(segmentation: Segmentation, card: ModelCard, **timing_ms: float) -> dict[str, Any]:
+    """The fields of `Provenance`; `timing_ms` is that of stages after the segmentation."""
     options = segmentation.options.model_dump(include=set(SegmentationOptions.model_fields))
     applied = {"threshold_applied": segmentation.threshold, "min_area_px_applied": segmentation.min_area_px}
     return {
         "karyometer": __version__,
         "model": {"name": card.name, "version": card.version, "sha256": card.sha256},
         "options": options | applied,
-        "timing_ms": segmentation.timing_ms,
+        "timing_ms": segmentation.timing_ms | timing_ms,
     }

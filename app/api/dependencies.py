@@ -5,13 +5,16 @@ from typing import Annotated, NamedTuple
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request
-from starlette.datastructures import FormData, UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from app.errors import (
     MalformedUploadError,
     MissingPartError,
     NotReadyError,
+    OptionError,
     UnknownPartError,
     UnsupportedImageError,
     UploadTooLargeError,
@@ -19,7 +22,9 @@ from app.errors import (
 from app.segmentation.pipeline import Segmenter
 
 PARTS = ("image", "mask")
+REPEATABLE = ("include",)
 RAW_TYPES = ("image/", "application/octet-stream")
+MAX_LENGTH_DIGITS = 19
 
 
 def get_segmenter(request: Request) -> Segmenter:
@@ -55,15 +60,20 @@ class Upload(NamedTuple):
 
 
 async def read_upload(request: Request) -> Upload:
-    """Read a multipart or raw body, in memory, up to the limit.
+    """Read a multipart or raw body, in memory, up to the limit; an option that is there twice is refused before.
 
     Raises
     ------
+    OptionError
+        An option that takes one value is there twice.
     UploadError
         Too large, malformed, or not the expected parts.
     UnsupportedImageError
         Neither multipart nor an image content type.
     """
+    names = [name for name, _ in request.query_params.multi_items() if name not in REPEATABLE]
+    if len(set(names)) < len(names):
+        raise OptionError("An option that takes one value is in the query string more than once; leave one of them.")
     content_type = request.headers.get("content-type", "").lower()
     limit = request.app.state.settings.max_upload_bytes
     if content_type.startswith("multipart/form-data"):
@@ -97,23 +107,28 @@ UploadWithMaskDependency = Annotated[tuple[Upload, bytes], Depends(read_upload_w
 
 async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     # The Content-Length may lie or be absent, so what arrives is counted too.
-    claimed = request.headers.get("content-length", "")
-    n_bytes = int(claimed) if claimed.isdecimal() else 0
+    claimed = request.headers.get("content-length", "0")
     error = UploadTooLargeError(
         f"The upload has more than {limit} bytes; crop or compress the image and send it again."
     )
-    if n_bytes > limit:
+    if len(claimed) > MAX_LENGTH_DIGITS or (claimed.isdecimal() and int(claimed) > limit):
         raise error
     n_bytes = 0
-    async for chunk in request.stream():
-        n_bytes += len(chunk)
-        if n_bytes > limit:
-            raise error
-        yield chunk
+    try:
+        async for chunk in request.stream():
+            n_bytes += len(chunk)
+            if n_bytes > limit:
+                raise error
+            yield chunk
+    except ClientDisconnect as exc:
+        raise MalformedUploadError("The upload broke off; send it again.") from exc
 
 
 async def _read_parts(request: Request, limit: int) -> Upload:
-    parser = MultiPartParser(request.headers, _limited(request, limit), max_files=len(PARTS), max_fields=len(PARTS))
+    # Names are read as UTF-8, whatever charset the request claims: some decode to what JSON cannot hold.
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"").decode("latin-1")
+    headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
+    parser = MultiPartParser(headers, _limited(request, limit), max_files=len(PARTS), max_fields=len(PARTS))
     # Images never touch the disk: the parser may hold in memory all that the limit lets through.
     parser.spool_max_size = limit
     try:

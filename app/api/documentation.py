@@ -27,7 +27,10 @@ def _problem_responses() -> dict[int | str, dict[str, Any]]:
     for answer in ANSWERS.values():
         titles.setdefault(answer.status, []).append(f"`{answer.code}`")
     return {
-        status: {"model": Problem, "description": ", ".join(codes), "content": {MEDIA_TYPE: {}}}
+        status: {
+            "description": ", ".join(codes),
+            "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+        }
         for status, codes in titles.items()
     }
 

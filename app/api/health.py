@@ -3,7 +3,8 @@
 from fastapi import APIRouter
 
 from app.api.dependencies import SegmenterDependency
-from app.api.schemas import Health, Problem
+from app.api.documentation import PROBLEMS
+from app.api.schemas import Health
 
 router = APIRouter(prefix="/health", tags=["operate"])
 
@@ -14,7 +15,7 @@ async def live() -> Health:
     return Health(status="alive")
 
 
-@router.get("/ready", summary="Is the model loaded and warm?", responses={503: {"model": Problem}})
+@router.get("/ready", summary="Is the model loaded and warm?", responses={503: PROBLEMS[503]})
 async def ready(_: SegmenterDependency) -> Health:
-    """503 until the model is loaded and warm, and while the service stops."""
+    """503 until the model is loaded and warm, and again once the service has stopped."""
     return Health(status="ready")

@@ -4,13 +4,14 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.dependencies import SegmenterDependency
-from app.api.schemas import Problem, Version
+from app.api.documentation import PROBLEMS
+from app.api.schemas import Version
 from app.segmentation.model_card import ModelCard
 
 router = APIRouter(tags=["operate"])
 
 
-@router.get("/model", summary="The card of the loaded model", responses={503: {"model": Problem}})
+@router.get("/model", summary="The card of the loaded model", responses={503: PROBLEMS[503]})
 async def model(segmenter: SegmenterDependency) -> ModelCard:
     """Architecture, data, normalisation, thresholds, measured figures and digest."""
     return segmenter.card

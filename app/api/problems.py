@@ -1,6 +1,7 @@
 """Domain errors to RFC 9457 problem details: class to status and stable code."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from app.api.schemas import SegmentQuery
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+# About what loading and warming the model takes.
+RETRY_AFTER_S = "10"
 
 
 class _Answer(NamedTuple):
@@ -42,7 +45,7 @@ _HTTP_DETAILS = {
 }
 
 
-def problem(answer: _Answer, detail: str) -> JSONResponse:
+def problem(answer: _Answer, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A problem+json response."""
     return JSONResponse(
         {
@@ -53,6 +56,7 @@ def problem(answer: _Answer, detail: str) -> JSONResponse:
             "code": answer.code,
         },
         answer.status,
+        headers,
         media_type=MEDIA_TYPE,
     )
 
@@ -66,7 +70,8 @@ def install(app: FastAPI) -> None:
 
 
 async def _domain_error(_: Request, exc: errors.KaryometerError) -> JSONResponse:
-    return problem(ANSWERS[type(exc)], str(exc))
+    answer = ANSWERS[type(exc)]
+    return problem(answer, str(exc), {"Retry-After": RETRY_AFTER_S} if answer.status == 503 else None)
 
 
 async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse:
@@ -83,7 +88,7 @@ async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse
 async def _http_error(request: Request, exc: HTTPException) -> JSONResponse:
     status = HTTPStatus(exc.status_code)
     detail = _HTTP_DETAILS.get(status, status.description).format(path=request.url.path, method=request.method)
-    return problem(_Answer(status, status.name.lower(), status.phrase), detail)
+    return problem(_Answer(status, status.name.lower(), status.phrase), detail, exc.headers)
 
 
 async def _unexpected_error(request: Request, exc: Exception) -> JSONResponse:

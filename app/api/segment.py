@@ -1,5 +1,6 @@
 """`POST /segment`: an image in; a mask, a count and a table out."""
 
+import re
 import time
 from functools import partial
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from app.api.dependencies import SegmenterDependency, Upload, UploadDependency, 
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse
 from app.errors import OptionError
+from app.segmentation.measure import summarise
 from app.segmentation.pipeline import Segmenter
 
 router = APIRouter(tags=["measure"])
@@ -72,39 +74,38 @@ def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: s
         name: answers.nuclei_rows(segmentation.nuclei) if name == "nuclei" else answers.encoded_file(segmentation, name)
         for name in query.include
     }
-    segmentation.timing_ms["encode"] = round(1000 * (time.perf_counter() - start), 3)
+    encode_ms = round(1000 * (time.perf_counter() - start), 3)
     return JSONResponse(
         {
             "count": segmentation.count,
             "image": answers.image_info(upload, segmentation),
             **included,
-            "summary": answers.summary(segmentation),
+            "summary": summarise(segmentation.nuclei, segmentation.labels),
             "warnings": answers.warnings(segmentation),
             "evaluation": evaluation,
-            "provenance": answers.provenance(segmentation, segmenter.card),
+            "provenance": answers.provenance(segmentation, segmenter.card, encode=encode_ms),
         },
         headers=headers,
     )
 
 
 def preferred_format(accept: str) -> Format:
-    """The format that an Accept header likes best; JSON where it names none that there is.
+    """The format that an Accept header likes best (RFC 9110, 12.5.1); JSON first among equals, and where it likes none.
 
     Examples
     --------
     >>> preferred_format("text/html, image/tiff;q=0.8, */*;q=0.1")
     'labels'
     """
-    by_media_type: dict[str, Format] = {media_type: name for name, media_type in reversed(MEDIA_TYPES.items())}
-    ranges = []
+    weights: dict[str, float] = {}
     for media_range in accept.lower().split(","):
         media_type, *parameters = (part.strip() for part in media_range.split(";"))
         quality = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        try:
-            ranges.append((float(quality), media_type))
-        except ValueError:
-            continue
-    for weight, media_type in sorted(ranges, key=lambda item: -item[0]):
-        if weight > 0 and media_type in by_media_type:
-            return by_media_type[media_type]
-    return "json"
+        weights[media_type] = float(quality) if re.fullmatch(r"[01](\.\d{0,3})?", quality) else 0
+
+    def weight(media_type: str) -> float:
+        ranges = (media_type, media_type.partition("/")[0] + "/*", "*/*")
+        return next((weights[media_range] for media_range in ranges if media_range in weights), 0)
+
+    best = max(MEDIA_TYPES, key=lambda name: weight(MEDIA_TYPES[name]))
+    return best if weight(MEDIA_TYPES[best]) > 0 else "json"

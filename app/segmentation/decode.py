@@ -7,7 +7,7 @@ the file's header, before any pixel is decoded.
 import io
 import struct
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -23,6 +23,11 @@ TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # Pillow's own limit would speak before ours, in its own words; `_check_size` sees every header that Pillow opens.
 Image.MAX_IMAGE_PIXELS = None
+
+# Nothing larger can be answered: PNG encoders refuse longer sides.
+MAX_SIDE_PX = 1_000_000
+IMAGE_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
+Subject = Literal["image", "mask"]
 
 # What Pillow, tifffile and imagecodecs raise on damaged files, found by cutting and flipping real ones.
 DECODER_ERRORS = (
@@ -59,7 +64,7 @@ class DecodedImage:
     axes
         `YX` or `YXC`.
     n_channels
-        Channels in the file, alpha among them: 1 to 4.
+        Channels as decoded, alpha among them: 1, 3 or 4.
     caveats
         What was assumed or left out on reading.
     """
@@ -91,17 +96,12 @@ def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
     UnreadableImageError
         The file is damaged or incomplete.
     """
-    pixels, caveats = _read(data, max_pixels)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise UnsupportedImageError(
-            f"The image's pixels are of type {pixels.dtype}; save it with 8 or 16 bits a channel and send it again."
-        )
+    pixels, caveats = _read(data, max_pixels, "image")
     n_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if n_channels in (2, 4):
-        alpha = pixels[..., -1]
+    if n_channels == 4:
+        alpha, pixels = pixels[..., 3], pixels[..., :3]
         if (alpha != np.iinfo(alpha.dtype).max).any():
             caveats.append(Caveat("alpha_ignored", "The image has transparent pixels; their colour was used as it is."))
-        pixels = pixels[..., 0] if n_channels == 2 else pixels[..., :3]
     image = np.ascontiguousarray(pixels)
     return DecodedImage(image, "YX" if image.ndim == 2 else "YXC", n_channels, tuple(caveats))
 
@@ -119,7 +119,7 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
     Returns
     -------
     ndarray of int64, shape (H, W)
-        Grey values as they are; colours as `red * 2**32 + green * 2**16 + blue`. Alpha is left out.
+        Grey values and palette indices as they are; colours as `red * 2**32 + green * 2**16 + blue`. Alpha is left out.
 
     Raises
     ------
@@ -128,20 +128,16 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
     """
     if data.startswith(JPEG_SIGNATURE):
         raise UnsupportedImageError("The mask is a JPEG, which changes mask values; send the mask as PNG or TIFF.")
-    pixels, _ = _read(data, max_pixels)
-    if pixels.dtype.kind not in "biu":
-        raise UnsupportedImageError(
-            f"The mask's pixels are of type {pixels.dtype}; save it as a binary or integer label image."
-        )
-    if pixels.ndim == 3 and pixels.shape[2] == 2:
-        pixels = pixels[..., 0]
+    pixels, caveats = _read(data, max_pixels, "mask")
+    if caveats:
+        raise UnsupportedImageError("The mask is a TIFF of more than one page; send the one that is the image's.")
     mask = pixels.astype(np.int64)
     return mask if mask.ndim == 2 else mask[..., 0] << 32 | mask[..., 1] << 16 | mask[..., 2]
 
 
-def _read(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]]:
+def _read(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
     if not data:
-        raise EmptyUploadError("The file is empty; send the bytes of a PNG, JPEG or TIFF image.")
+        raise EmptyUploadError(f"The {subject} is empty; send the bytes of a PNG, JPEG or TIFF file.")
     if data.startswith(PNG_SIGNATURE):
         read, name = _read_png, "PNG"
     elif data.startswith(JPEG_SIGNATURE):
@@ -149,32 +145,36 @@ def _read(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]]:
     elif data.startswith(TIFF_SIGNATURES):
         read, name = _read_tiff, "TIFF"
     else:
-        raise UnsupportedImageError("The file is not a PNG, JPEG or TIFF image; convert it to one of these.")
+        raise UnsupportedImageError(f"The {subject} is not a PNG, JPEG or TIFF file; convert it to one of these.")
     try:
-        return read(data, max_pixels)
+        return read(data, max_pixels, subject)
     except DECODER_ERRORS as exc:
         raise UnreadableImageError(
-            f"The {name} file is damaged or incomplete; check it in an image viewer and send it again."
+            f"The {subject}, a {name} file, is damaged or incomplete; check it in an image viewer and send it again."
         ) from exc
 
 
-def _check_size(height: int, width: int, max_pixels: int) -> None:
-    if height * width > max_pixels:
+def _check_size(height: int, width: int, max_pixels: int, subject: Subject) -> None:
+    if height * width > max_pixels or max(height, width) > MAX_SIDE_PX:
         raise ImageTooLargeError(
-            f"The image has {height} x {width} pixels, the limit is {max_pixels} in all; "
+            f"The {subject} has {height} x {width} pixels, the limit is {max_pixels} in all and {MAX_SIDE_PX} a side; "
             "crop it, or raise KARYOMETER_MAX_PIXELS on the server."
         )
 
 
-def _open_header(data: bytes, file_format: str, max_pixels: int) -> Image.Image:
+def _open_header(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> Image.Image:
     file = Image.open(io.BytesIO(data), formats=(file_format,))
-    _check_size(file.height, file.width, max_pixels)
+    _check_size(file.height, file.width, max_pixels, subject)
     return file
 
 
-def _read_png(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]]:
+def _read_png(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
     # Pillow checks every chunk but cuts 16-bit colour to 8 bits; OpenCV keeps the depth but accepts truncated files.
-    _open_header(data, "PNG", max_pixels).verify()
+    header = _open_header(data, "PNG", max_pixels, subject)
+    header.verify()
+    if subject == "mask" and header.mode == "P":
+        # Label images with a palette: the indices are the labels, whatever their colours.
+        return np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))), []
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("OpenCV cannot decode it")
@@ -183,22 +183,18 @@ def _read_png(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]]
     return pixels, []
 
 
-def _read_jpeg(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]]:
-    upright = ImageOps.exif_transpose(_open_header(data, "JPEG", max_pixels))
+def _read_jpeg(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
+    upright = ImageOps.exif_transpose(_open_header(data, "JPEG", max_pixels, subject))
     return np.asarray(upright if upright.mode in ("L", "RGB") else upright.convert("RGB")), []
 
 
-def _read_tiff(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]]:
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
+def _read_tiff(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
+    # Of these kinds tifffile would walk all pages on opening, for ever where the pages form a cycle.
+    with tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False) as file:
         page = file.pages.first
-        _check_size(page.imagelength, page.imagewidth, max_pixels)
-        n_samples, colours = page.samplesperpixel, tifffile.PHOTOMETRIC(page.photometric).name
-        grey = page.axes == "YX" and colours in ("MINISBLACK", "MINISWHITE")
-        if not grey and not (page.axes in ("YXS", "SYX") and n_samples in (3, 4) and colours in ("RGB", "YCBCR")):
-            raise UnsupportedImageError(
-                f"The TIFF's first page has axes {page.axes}, {n_samples} channels and colour model {colours}; "
-                "save the nuclei as one grey channel, or the image as RGB."
-            )
+        _check_size(page.imagelength, page.imagewidth, max_pixels, subject)
+        colours = tifffile.PHOTOMETRIC(page.photometric).name
+        _check_tiff(page, colours, subject)
         if any(start + n_bytes > len(data) for start, n_bytes in zip(page.dataoffsets, page.databytecounts)):
             raise ValueError("strips lie beyond the end of the file")
         pixels = page.asarray()
@@ -206,9 +202,24 @@ def _read_tiff(data: bytes, max_pixels: int) -> tuple[NDArray[Any], list[Caveat]
             pixels = np.moveaxis(pixels, 0, -1)
         if pixels.size == 0 or pixels.shape[:2] != (page.imagelength, page.imagewidth):
             raise ValueError("the pixels are not those that the header promises")
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind == "u":
+        if colours == "MINISWHITE" and subject == "image":
             pixels = np.iinfo(pixels.dtype).max - pixels
         return pixels, _more_pages(file)
+
+
+def _check_tiff(page: tifffile.TiffPage, colours: str, subject: Subject) -> None:
+    grey = page.axes == "YX" and colours in ("MINISBLACK", "MINISWHITE")
+    colour = page.axes in ("YXS", "SYX") and page.samplesperpixel in (3, 4) and colours in ("RGB", "YCBCR")
+    if not (grey or colour):
+        raise UnsupportedImageError(
+            f"The {subject}'s first TIFF page has axes {page.axes}, {page.samplesperpixel} channels and colour model "
+            f"{colours}; save the nuclei as one grey channel, or the image as RGB."
+        )
+    if page.dtype is None or (page.dtype.kind not in "biu" if subject == "mask" else page.dtype not in IMAGE_DTYPES):
+        raise UnsupportedImageError(
+            f"The {subject}'s pixels are of type {page.dtype}; save an image with 8 or 16 bits a channel, a mask as "
+            "binary or integer labels."
+        )
 
 
 def _more_pages(file: tifffile.TiffFile) -> list[Caveat]:

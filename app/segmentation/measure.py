@@ -55,7 +55,7 @@ def measure(
     measured = regionprops_table(
         labels,
         np.dstack([grey, probability]),
-        properties=("label", "area", "centroid", "bbox", *list(_PROPERTIES.values())[8:], "intensity_mean"),
+        properties=sorted({theirs.partition("-")[0] for theirs in _PROPERTIES.values()} | {"intensity_mean"}),
     )
     table: Table = {name: measured[theirs] for name, theirs in _PROPERTIES.items()}
     table = {name: values.astype(np.int64) if name in _WHOLE_NUMBERS else values for name, values in table.items()}

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app.errors import ModelError
 
 CARD_NAME = "model_card.json"
+# They are folders and part of an HTTP header.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class _Frozen(BaseModel):
@@ -96,8 +98,8 @@ class ModelCard(_Frozen):
     """Everything that the service and a reader need to know of a model."""
 
     format: Literal[1] = 1
-    name: str
-    version: str
+    name: str = Field(pattern=NAME_PATTERN)
+    version: str = Field(pattern=NAME_PATTERN)
     created: date
     architecture: Architecture
     contract: Contract = Contract()
@@ -146,10 +148,14 @@ def read_model_card(folder: Path) -> ModelCard:
         )
     try:
         card = ModelCard.model_validate_json(path.read_bytes())
+        found = artefact_digest(folder)
+    except OSError as exc:
+        raise ModelError(
+            f"The model in {folder} cannot be read ({exc.strerror}); check who may read its files."
+        ) from exc
     except ValidationError as exc:
         wrong = ", ".join(sorted({".".join(map(str, error["loc"])) or "the JSON itself" for error in exc.errors()}))
         raise ModelError(f"{path} is not a model card this version reads (wrong: {wrong}); export it again.") from exc
-    found = artefact_digest(folder)
     if found != card.sha256:
         raise ModelError(
             f"The model files in {folder} are not those its card describes (SHA-256 {found[:12]} instead of "

@@ -10,7 +10,7 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     """Stretch an image between two percentiles of the whole image.
 
     The percentiles are taken over all channels together, so that a stain keeps its colour. Grey becomes three equal
-    channels. An image without contrast becomes 0 everywhere.
+    channels. Where the percentiles are equal, minimum and maximum take their place; a constant image becomes 0.
 
     Parameters
     ----------
@@ -30,6 +30,9 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     array([0. , 0.5, 1. ], dtype=float32)
     """
     low, high = np.percentile(image, (low_percentile, high_percentile)).astype(np.float32)
+    if high <= low:
+        # Nuclei that cover less than the percentiles leave out are still contrast.
+        low, high = np.float32(image.min()), np.float32(image.max())
     if high > low:
         stretched = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
     else:

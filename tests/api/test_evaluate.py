@@ -3,7 +3,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from app.api.schemas import EvaluateResponse
-from tests.synthetic import discs, picture, png
+from tests.synthetic import discs, picture, png, tiff
 
 SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
 EMPTY = np.zeros_like(SCENE)
@@ -17,6 +17,12 @@ def test_scores_of_a_perfect_result(client: TestClient) -> None:
     assert (body["iou"], body["dice"], body["precision"], body["recall"]) == (1, 1, 1, 1)
     assert (body["count_predicted"], body["count_true"], body["count_error"]) == (3, 3, 0)
     assert [matching["thresh"] for matching in body["matching"]] == pytest.approx(np.arange(0.5, 0.96, 0.05))
+
+
+def test_a_16_bit_label_image_in_a_tiff(client: TestClient) -> None:
+    mask = tiff(SCENE.astype(np.uint16) * 300, compression="zlib")
+    body = client.post("/evaluate", files={"image": png(picture(SCENE)), "mask": mask}).json()
+    assert (body["mask_kind"], body["count_true"], body["iou"]) == ("labels", 3, 1)
 
 
 def test_both_empty_is_1(client: TestClient) -> None:

@@ -18,6 +18,7 @@ def test_ready_only_while_the_lifespan_holds_the_model() -> None:
     for _ in range(2):
         answer = outside.get("/health/ready")
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert int(answer.headers["retry-after"]) > 0
         assert outside.get("/health/live").json() == {"status": "alive"}
         with TestClient(app) as client:
             assert client.get("/health/ready").json() == {"status": "ready"}

@@ -1,7 +1,10 @@
+from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
+from anyio import CapacityLimiter
 from fastapi.testclient import TestClient
 
 from app import errors
@@ -102,6 +105,45 @@ def test_a_mask_field_left_empty_is_no_mask(client: TestClient) -> None:
     assert as_swagger.json()["evaluation"] is as_form.json()["evaluation"] is None
 
 
+@pytest.mark.parametrize("charset", ["punycode", "undefined", "unicode_escape", "utf-7"])
+def test_file_names_are_utf8_whatever_the_request_claims(client: TestClient, charset: str) -> None:
+    filename = "Zellkern é +2AA- ud800.png"
+    part = f'--x\r\ncontent-disposition: form-data; name="image"; filename="{filename}"\r\n\r\n'
+    content_type = f"multipart/form-data; boundary=x; charset={charset}"
+    body = part.encode() + GOOD + b"\r\n--x--\r\n"
+    answer = client.post("/segment", content=body, headers={"content-type": content_type})
+    assert answer.status_code == 200
+    assert answer.json()["image"]["filename"] == filename
+
+
+def test_options_given_twice(client: TestClient) -> None:
+    answer = client.post("/segment?threshold=0.3&threshold=0.9", files={"image": GOOD})
+    assert "more than once" in check(answer, 422, "invalid_option")
+
+
+def test_an_upload_that_breaks_off_is_no_mistake_of_ours() -> None:
+    async def broken() -> None:
+        messages: Iterator[dict[str, Any]] = iter(
+            [{"type": "http.request", "body": b"part", "more_body": True}, {"type": "http.disconnect"}]
+        )
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        app = create_app(Settings(), fakes.segmenter())
+        app.state.segmenter, app.state.workers = fakes.segmenter(), CapacityLimiter(1)
+        headers = [(b"content-type", b"image/png")]
+        scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
+        await app(scope, receive, send)
+        assert sent[0]["status"] == 400
+
+    anyio.run(broken)
+
+
 def test_malformed_multipart_bodies(client: TestClient) -> None:
     for content_type in ("multipart/form-data", "multipart/form-data; boundary=x"):
         answer = client.post("/segment", content=b"--y\r\nnothing", headers={"content-type": content_type})
@@ -134,12 +176,16 @@ def test_uploads_are_bounded_however_they_come() -> None:
         in_chunks = (large[start : start + 100] for start in range(0, 1001, 100))
         check(client.post("/segment", content=in_chunks, headers=headers), 413, "upload_too_large")
         check(client.post("/segment", files={"image": large}), 413, "upload_too_large")
+        lying = {"content-length": "9" * 5000}
+        check(client.post("/segment", content=large, headers=headers | lying), 413, "upload_too_large")
         check(client.post("/segment", content=bytes(1000), headers=headers), 415, "unsupported_image")
 
 
 def test_unknown_paths_and_methods(client: TestClient) -> None:
     assert "/nothing" in check(client.get("/nothing"), 404, "not_found")
-    assert "GET" in check(client.get("/segment"), 405, "method_not_allowed")
+    answer = client.get("/segment")
+    assert "GET" in check(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == "POST"
 
 
 def test_a_mistake_of_ours_says_nothing_of_the_inside() -> None:

@@ -93,6 +93,9 @@ def test_each_file_is_what_it_says(client: TestClient) -> None:
         ("image/png;q=0.5, text/csv", "text/csv; charset=utf-8"),
         ("image/png;q=nonsense, image/tiff;q=0", "application/json"),
         ("text/html", "application/json"),
+        ("image/*", "image/png"),
+        ("*/*, image/png;q=0.5", "application/json"),
+        ("application/*, text/csv;q=0.1", "application/json"),
     ],
 )
 def test_without_a_format_the_accept_header_decides(client: TestClient, accept: str, media_type: str) -> None:

@@ -5,6 +5,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -101,12 +102,13 @@ def test_further_pages_are_left_out_and_said_so() -> None:
         b"GIF89a" + bytes(20),
         tiff(GREY.astype(np.float32)),
         tiff(GREY.astype(np.int16)),
+        tiff(GREY.astype(np.float64)),
         tiff(np.stack([GREY, GREY], axis=2), photometric="minisblack", planarconfig="contig"),
         tiff(GREY, photometric="palette", colormap=np.zeros((3, 256), np.uint16)),
     ],
 )
 def test_other_kinds_are_refused(data: bytes) -> None:
-    with pytest.raises(UnsupportedImageError, match=r"convert it|save"):
+    with pytest.raises(UnsupportedImageError, match=r"^The image.* (convert it|save)"):
         decode_image(data, LIMIT)
 
 
@@ -167,13 +169,46 @@ def test_masks_keep_their_values_and_colours_apart() -> None:
     np.testing.assert_array_equal(decode_mask(tiff(GREY.astype(np.int32) * 70_000), LIMIT), GREY * np.int64(70_000))
     coloured = decode_mask(png(RGB), LIMIT)
     assert len(np.unique(coloured)) == len(np.unique(RGB.reshape(-1, 3), axis=0))
+    inverted = tiff(GREY, photometric="miniswhite")
+    np.testing.assert_array_equal(decode_mask(inverted, LIMIT), GREY)
     transparent = Image.fromarray(np.dstack([GREY, np.zeros_like(GREY)]), "LA")
     buffer = io.BytesIO()
     transparent.save(buffer, "PNG")
     np.testing.assert_array_equal(decode_mask(buffer.getvalue(), LIMIT) > 0, GREY > 0)
 
 
-@pytest.mark.parametrize(("data", "sentence"), [(jpeg(GREY), "JPEG"), (tiff(GREY.astype(np.float32)), "float32")])
+def test_palette_masks_are_their_indices() -> None:
+    palette = Image.fromarray(GREY // 20, "P")
+    palette.putpalette([200, 0, 0] * 256)
+    buffer = io.BytesIO()
+    palette.save(buffer, "PNG")
+    np.testing.assert_array_equal(decode_mask(buffer.getvalue(), LIMIT), GREY // 20)
+
+
+def test_sides_that_no_png_can_have_are_refused() -> None:
+    with pytest.raises(ImageTooLargeError, match="1000000 a side"):
+        decode_image(tiff(np.zeros((1, 1_000_001), np.uint8)), 10 * LIMIT)
+
+
+def test_a_tiff_whose_pages_form_a_cycle_is_read_at_once() -> None:
+    data = bytearray(tiff(np.zeros((3, 8, 8), np.uint8), photometric="minisblack", metadata=None))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        first, last = file.pages[0].offset, file.pages[len(file.pages) - 1].offset
+    n_tags = int.from_bytes(data[last : last + 2], "little")
+    link = last + 2 + 12 * n_tags
+    data[link : link + 4] = first.to_bytes(4, "little")
+    decoded = decode_image(bytes(data), LIMIT)
+    assert [caveat.code for caveat in decoded.caveats] == ["pages_ignored"]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (jpeg(GREY), "JPEG"),
+        (tiff(GREY.astype(np.float32)), "float32"),
+        (tiff(np.stack([GREY, GREY]), photometric="minisblack"), "more than one page"),
+    ],
+)
 def test_masks_whose_values_cannot_be_trusted_are_refused(data: bytes, sentence: str) -> None:
     with pytest.raises(UnsupportedImageError, match=sentence):
         decode_mask(data, LIMIT)

@@ -46,6 +46,15 @@ def test_other_files_than_the_cards_are_refused(folder: Path, harm: str) -> None
         read_model_card(folder)
 
 
+def test_an_unreadable_file_is_said_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ModelError, match=r"cannot be read \(Permission denied\)"):
+        read_model_card(folder)
+
+
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"There is no model at .*nowhere .*set KARYOMETER_MODEL"):
         read_model_card(tmp_path / "nowhere")

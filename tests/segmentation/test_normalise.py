@@ -30,5 +30,12 @@ def test_colours_keep_their_proportions() -> None:
     assert normalise(image, 0, 100)[0, 0] == pytest.approx((1, 0.5, 0))
 
 
+def test_a_nucleus_smaller_than_what_the_percentiles_leave_out_is_seen() -> None:
+    image = np.full((100, 100), 10, np.uint16)
+    image[50:53, 50:53] = 500
+    assert normalise(image, 1, 99.8)[51, 51, 0] == 1
+    assert normalise(image, 1, 99.8).sum() == 9 * 3
+
+
 def test_an_image_without_contrast_is_black() -> None:
     assert not normalise(np.full((5, 5), 77, np.uint8), 1, 99.8).any()

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.morphology import h_maxima
 
+import app.segmentation.split as split_module
 from app.segmentation.split import _peaks, label, select, split
 from tests.synthetic import discs
 
@@ -66,6 +67,14 @@ def test_each_peak_holds_the_points_of_scikit_images_h_maxima(seed: int, depth: 
     peaks, points = label(_peaks(relative, depth)), h_maxima(relative, depth).astype(bool)
     assert peaks[points].all()
     assert set(peaks[points]) == set(range(1, peaks.max() + 1))
+
+
+@pytest.mark.parametrize("rounds", [0, 3])
+def test_blobs_that_dilation_does_not_finish_get_the_same_peaks(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    relative = np.random.default_rng(0).random((40, 40)).astype(np.float32)
+    expected = _peaks(relative, 0.3)
+    monkeypatch.setattr(split_module, "DILATION_ROUNDS", rounds)
+    np.testing.assert_array_equal(_peaks(relative, 0.3), expected)
 
 
 def test_a_shallow_saddle_between_equal_tops_parts_nothing() -> None:

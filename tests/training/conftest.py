@@ -10,6 +10,7 @@ from tests.synthetic import discs, picture, png, tiff
 from training.main import main
 
 N_IMAGES = 12
+ABOUT_DATA = ["--data-name", "synthetic discs", "--data-licence", "CC0-1.0"]
 
 
 def kaggle_files() -> dict[str, bytes]:
@@ -75,5 +76,5 @@ def tiny_model(tiny_run: Path, kaggle: Path, tmp_path_factory: pytest.TempPathFa
     """The exported tiny model."""
     models = tmp_path_factory.mktemp("models")
     arguments = ["export", "--run", str(tiny_run), "--data", str(kaggle), "--models", str(models)]
-    assert main([*arguments, "--name", "tiny", "--version", "1"]) == 0
+    assert main([*arguments, "--name", "tiny", "--version", "1", *ABOUT_DATA]) == 0
     return models / "tiny" / "1"

@@ -50,9 +50,11 @@ def test_overlaps_stay_the_first_masks_and_are_named(tmp_path: Path, caplog: pyt
 @pytest.mark.parametrize(
     ("path", "data", "sentence"),
     [
-        (MASK, b"\x89PNG\r\n\x1a\n", "masks/2.png: The PNG file is damaged"),
+        (MASK, b"\x89PNG\r\n\x1a\n", "masks/2.png: The mask, a PNG file, is damaged"),
         (MASK, png(np.zeros((5, 5), np.uint8)), "masks/2.png is 5 x 5 pixels, its image 32 x 40"),
-        (IMAGE, b"text", "image00.png: The file is not a PNG"),
+        (IMAGE, b"text", "image00.png: The image is not a PNG"),
+        (IMAGE, b"", "image00.png: The image is empty"),
+        (MASK, b"", "masks/2.png: The mask is empty"),
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, path: str, data: bytes, sentence: str) -> None:
@@ -73,6 +75,16 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
         find_samples([tmp_path])
     with pytest.raises(DatasetError, match="neither a folder nor a zip file"):
         find_samples([tmp_path / "nowhere"])
+
+
+def test_a_damaged_zip_member_is_named(tmp_path: Path) -> None:
+    path = write_zip(kaggle_files(), tmp_path / "data.zip")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 6] ^= 255
+    path.write_bytes(data)
+    sample = find_samples([path])[0]
+    with pytest.raises(DatasetError, match=r"image00\.png cannot be read"):
+        sample.image()
 
 
 def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from app.errors import DeviceError, ModelError
 from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
@@ -11,6 +13,10 @@ from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
 from app.segmentation.predict import SavedModelPredictor
 from tests.conftest import DATA
+from tests.training.conftest import ABOUT_DATA
+from training import export as export_module
+from training.config import PRESETS
+from training.dataset import find_samples
 from training.main import main
 from training.run import Run
 
@@ -40,8 +46,34 @@ def test_the_card_says_where_the_model_comes_from(tiny_model: Path, tiny_run: Pa
     assert card.training.command == Run(tiny_run).command
     assert card.data.n_images == {"train": 10, "val": 1, "test": 1}
     assert card.architecture.n_parameters > 0
-    assert 0 < card.calibration.threshold < 1
+    assert (card.data.name, card.data.licence) == ("synthetic discs", "CC0-1.0")
     assert not card.evaluations
+
+
+def test_calibration_takes_the_best_values(kaggle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Halo:
+        """Nuclei at 0.62 with a halo at 0.4 and one false speck of 16 pixels."""
+
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def predict(self, image: np.ndarray) -> np.ndarray:
+            nuclei = image[..., 0] > 0.5
+            halo = ndimage.binary_dilation(nuclei, iterations=2)
+            speck = np.zeros_like(nuclei)
+            speck[:4, :4] = True
+            return np.where(nuclei | speck, 0.62, np.where(halo, 0.4, 0)).astype(np.float32)
+
+    monkeypatch.setattr(export_module, "SavedModelPredictor", Halo)
+    calibration = export_module.calibrate(Path(), find_samples([kaggle]), PRESETS["tiny"])
+    assert 0.4 < calibration.threshold <= 0.62
+    assert 16 < calibration.min_area_px < 60
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../up", "Zellkern-é"])
+def test_names_that_no_folder_and_header_can_have_are_refused(name: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--run", "r", "--data", "d", "--name", name, "--version", "1", *ABOUT_DATA])
 
 
 def test_a_model_of_another_signature_is_refused(tmp_path: Path) -> None:
@@ -105,7 +137,8 @@ def test_export_refuses(
         (tmp_path / "run").mkdir()
         for file in ("run.json", "splits.csv"):
             (tmp_path / "run" / file).write_bytes((tiny_run / file).read_bytes())
-    assert main(["export", "--run", run, "--data", data, "--models", models, "--name", name, "--version", "1"]) == 1
+    arguments = ["export", "--run", run, "--data", data, "--models", models, "--name", name, "--version", "1"]
+    assert main([*arguments, *ABOUT_DATA]) == 1
     expected = {"exists": "exists already", "other data": "trained on other data", "unfinished": "no finished epoch"}
     assert expected[case] in caplog.text
     assert json.loads((tiny_model / CARD_NAME).read_text())["name"] == "tiny"

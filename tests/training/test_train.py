@@ -98,6 +98,16 @@ def test_a_run_is_not_mixed_up_with_another(
     assert sentence in caplog.text
 
 
+def test_more_epochs_are_recorded(kaggle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert main(arguments(kaggle, folder, 1)) == 0
+    assert main(arguments(kaggle, folder, 1, "--resume")) == 0
+    assert "&&" not in Run(folder).command
+    assert main(arguments(kaggle, folder, 2, "--resume")) == 0
+    assert Run(folder).config.epochs == 2
+    assert Run(folder).command.count("python -m training train") == 2
+
+
 def test_nothing_to_resume(kaggle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert main(arguments(kaggle, tmp_path, 3, "--resume")) == 1
     assert "holds no training run" in caplog.text
