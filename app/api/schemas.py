@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.segmentation.metrics import Matching
 from app.segmentation.options import SegmentationOptions
 
 Format = Literal["json", "mask", "labels", "overlay", "csv"]
@@ -125,21 +126,6 @@ class Provenance(_Answer):
     timing_ms: dict[str, float]
 
 
-class MatchingAtThreshold(_Answer):
-    """Matched nuclei at one IoU threshold; `accuracy` is TP/(TP+FP+FN)."""
-
-    thresh: float
-    tp: int
-    fp: int
-    fn: int
-    precision: float
-    recall: float
-    f1: float
-    accuracy: float
-    panoptic_quality: float
-    mean_matched_score: float
-
-
 class Scores(_Answer):
     """A segmentation against its ground truth; `iou` to `recall` count pixels."""
 
@@ -153,7 +139,7 @@ class Scores(_Answer):
     mask_kind: Literal["binary", "labels"] = Field(
         description="`binary`: true instances are the mask's connected components; `labels`: its values"
     )
-    matching: list[MatchingAtThreshold]
+    matching: list[Matching]
     average_precision: float = Field(
         description="mean of `accuracy` over IoU 0.50:0.05:0.95, as in the 2018 Data Science Bowl; not COCO's AP"
     )
