@@ -12,8 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 
 from app.main import create_app
-from app.segmentation.pipeline import Segmenter
-from app.settings import DEFAULT_MODEL, Settings
+from app.settings import Settings
 from tests import fakes
 
 # Tests time nothing: these machines are noisy.
@@ -31,17 +30,4 @@ def client() -> Iterator[TestClient]:
     with TestClient(
         create_app(settings, fakes.segmenter(settings.max_pixels)), raise_server_exceptions=False
     ) as client:
-        yield client
-
-
-@pytest.fixture(scope="session")
-def shipped() -> Segmenter:
-    """The shipped model."""
-    return Segmenter.load(DEFAULT_MODEL, "cpu", max_pixels=10_000_000)
-
-
-@pytest.fixture(scope="session")
-def real_client(shipped: Segmenter) -> Iterator[TestClient]:
-    """The app in-process, with the shipped model."""
-    with TestClient(create_app(Settings(), shipped), raise_server_exceptions=False) as client:
         yield client

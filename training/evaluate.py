@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.metrics import Matching, average_precision, match_all, pixel_scores
+from app.segmentation.metrics import Matching, average_precision, match_all, pixel_scores, pooled_accuracy
 from app.segmentation.model_card import Evaluation
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
@@ -96,7 +96,7 @@ def _summarise(group: list[ImageScores]) -> dict[str, float]:
         "iou_mean": np.mean([scores.iou_mean for scores in group]),
         "iou_half": np.mean([scores.iou_half for scores in group]),
         "iou": np.mean([scores.iou for scores in group]),
-        "ap50": tp / (tp + fp + fn) if tp + fp + fn else 1.0,
+        "ap50": pooled_accuracy(at_half),
         "average_precision": np.mean([average_precision(scores.matching) for scores in group]),
         "count_true": tp + fn,
         "count_predicted": tp + fp,

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from app.segmentation import model_card
 from app.segmentation.binarise import binarise
-from app.segmentation.metrics import match, pixel_scores
+from app.segmentation.metrics import match, pixel_scores, pooled_accuracy
 from app.segmentation.model_card import Calibration, Contract, ModelCard
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import find_nuclei
@@ -124,9 +124,7 @@ def calibrate(folder: Path, samples: Sequence[Sample], config: TrainingConfig) -
     def pooled_ap50(calibration: Calibration) -> float:
         options = SegmentationOptions()
         pairs = zip(truths, probabilities, strict=True)
-        matchings = [match(truth, find_nuclei(map_, options, calibration)[2], 0.5) for truth, map_ in pairs]
-        n_matched = sum(matching.tp for matching in matchings)
-        return n_matched / max(1, sum(matching.tp + matching.fp + matching.fn for matching in matchings))
+        return pooled_accuracy(match(truth, find_nuclei(map_, options, calibration)[2], 0.5) for truth, map_ in pairs)
 
     threshold = max(THRESHOLDS, key=mean_iou)
     depths = [Calibration(threshold=threshold, marker_depth=depth, min_area_px=0) for depth in MARKER_DEPTHS]

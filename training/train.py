@@ -1,6 +1,5 @@
 """Trains a network."""
 
-import logging
 import math
 from typing import Any
 
@@ -16,8 +15,6 @@ from training.architectures import ARCHITECTURES
 from training.config import TrainingConfig
 from training.run import Run
 from training.targets import Arrays
-
-logger = logging.getLogger(__name__)
 
 
 def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run: Run) -> None:

@@ -4,6 +4,7 @@ Where truth and prediction are both empty, nothing was missed and nothing invent
 them is empty, every score is 0.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,20 @@ def match_all(
 def average_precision(matchings: list[Matching]) -> float:
     """Mean accuracy TP/(TP+FP+FN) over the thresholds, as in the 2018 Data Science Bowl; this is not COCO's AP."""
     return float(np.mean([matching.accuracy for matching in matchings]))
+
+
+def pooled_accuracy(matchings: Iterable[Matching]) -> float:
+    """TP/(TP+FP+FN) over the nuclei of several images together; 1 where there are none.
+
+    Examples
+    --------
+    >>> nuclei, none = np.array([[1, 0, 2]]), np.array([[0, 0, 0]])
+    >>> pooled_accuracy([match(nuclei, nuclei, 0.5), match(nuclei, none, 0.5)])
+    0.5
+    """
+    counts = [(matching.tp, matching.tp + matching.fp + matching.fn) for matching in matchings]
+    n_all = sum(of_image for _, of_image in counts)
+    return sum(tp for tp, _ in counts) / n_all if n_all else 1.0
 
 
 def _intersection_over_union(truth: NDArray[np.int32], labels: NDArray[np.int32]) -> sparse.csr_array:
