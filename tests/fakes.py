@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.segmentation.maps import Maps
 from app.segmentation.model_card import Architecture, Calibration, Data, ModelCard, Normalisation, Training
 from app.segmentation.pipeline import Segmenter
 
@@ -15,9 +16,9 @@ DIGEST = "0" * 64
 class BrightIsNucleus:
     """A predictor whose probability is the normalised brightness."""
 
-    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(self, image: NDArray[np.float32]) -> Maps:
         """The first channel."""
-        return np.ascontiguousarray(image[..., 0])
+        return Maps(np.ascontiguousarray(image[..., 0]))
 
 
 def card(**changes: Any) -> ModelCard:
@@ -30,7 +31,7 @@ def card(**changes: Any) -> ModelCard:
         "normalisation": Normalisation(low_percentile=0, high_percentile=100),
         "calibration": Calibration(threshold=0.5, marker_depth=0.1, min_area_px=0),
         "data": Data(name="none", licence="CC0-1.0", sha256=DIGEST, splits_sha256=DIGEST, n_images={}),
-        "training": Training(command="none", config={}, best_epoch=1),
+        "training": Training(command="none", config={}, n_epochs=1, best_epoch=1),
         "sha256": DIGEST,
     }
     return ModelCard(**fields | changes)

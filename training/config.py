@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.segmentation.model_card import Normalisation
 
+Head = Literal["probability", "distance"]
+
 
 class TrainingConfig(BaseModel):
     """Everything that decides a training run, together with the data.
@@ -18,21 +20,32 @@ class TrainingConfig(BaseModel):
         Filters a level, the deepest last.
     dropout
         Part of the activations that is dropped between two convolutions.
-    image_size_px
-        Height and width that images are resized to.
+    heads
+        What the network answers: one map each.
+    sampling
+        `resized`: every image once an epoch, resized to `image_size_px`, as the original recipe does. `crops`: as many
+        varied crops of `image_size_px` an epoch as there are images, at the images' own resolution.
+    average_momentum
+        Momentum of the moving average of the weights, which is then validated and exported in their place.
+    learning_rate, cooldown
+        The rate stays constant until the last `cooldown` part of the epochs, over which it falls linearly to 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str
-    architecture: Literal["unet"] = "unet"
+    architecture: Literal["unet", "fast_unet"]
     filters: tuple[int, ...]
-    dropout: float = Field(ge=0, lt=1)
+    dropout: float = Field(0, ge=0, lt=1)
+    heads: tuple[Head, ...] = ("probability",)
+    sampling: Literal["resized", "crops"] = "resized"
     image_size_px: tuple[int, int]
     normalisation: Normalisation = Normalisation(low_percentile=1.0, high_percentile=99.8)
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
+    cooldown: float = Field(0, ge=0, le=1)
+    average_momentum: float | None = Field(None, gt=0, lt=1)
     seed: int = Field(ge=0)
     mixed_precision: bool = False
 
@@ -41,7 +54,22 @@ PRESETS = {
     config.preset: config
     for config in (
         TrainingConfig(
+            preset="fast",
+            architecture="fast_unet",
+            filters=(24, 64, 96, 128, 192),
+            heads=("probability", "distance"),
+            sampling="crops",
+            image_size_px=(256, 256),
+            batch_size=4,
+            epochs=300,
+            learning_rate=1e-3,
+            cooldown=0.3,
+            average_momentum=0.999,
+            seed=0,
+        ),
+        TrainingConfig(
             preset="original",
+            architecture="unet",
             filters=(16, 32, 64, 128, 256),
             dropout=0.1,
             image_size_px=(128, 128),
@@ -52,12 +80,27 @@ PRESETS = {
         ),
         TrainingConfig(
             preset="tiny",
+            architecture="unet",
             filters=(4, 8),
             dropout=0.1,
             image_size_px=(32, 32),
             batch_size=4,
-            epochs=2,
+            epochs=3,
             learning_rate=1e-2,
+            seed=0,
+        ),
+        TrainingConfig(
+            preset="tiny-crops",
+            architecture="fast_unet",
+            filters=(4, 8),
+            heads=("probability", "distance"),
+            sampling="crops",
+            image_size_px=(32, 32),
+            batch_size=4,
+            epochs=3,
+            learning_rate=1e-2,
+            cooldown=0.5,
+            average_momentum=0.5,
             seed=0,
         ),
     )

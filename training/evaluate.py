@@ -12,15 +12,16 @@ from app.segmentation.metrics import Matching, average_precision, match_all, pix
 from app.segmentation.model_card import Evaluation
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
-from training.config import TrainingConfig
 from training.dataset import MAX_PIXELS, Sample
 from training.splits import Splits
 from training.targets import resize_image, resize_mask
 
 ALL = "all"
+# The size at which the original report's figure was measured.
+ORIGINAL_SIZE_PX = (128, 128)
 COLUMNS = {
     "n_images": "images",
-    "iou_resized_mean": "IoU at the network's size, mean rule",
+    "iou_original": "IoU at 128 x 128, mean rule",
     "iou_mean": "IoU, mean rule",
     "iou_half": "IoU, threshold 0.5",
     "iou": "IoU, model's threshold",
@@ -38,7 +39,7 @@ _WHOLE = {"n_images", "count_true", "count_predicted"}
 class ImageScores:
     """One image: IoU by four rules, and the matching of the nuclei that the service would answer."""
 
-    iou_resized_mean: float
+    iou_original: float
     iou_mean: float
     iou_half: float
     iou: float
@@ -73,13 +74,13 @@ def score(segmenter: Segmenter, sample: Sample) -> ImageScores:
     """Score one image."""
     image = segmenter.normalise(sample.image())
     truth = sample.labels(image.shape[:2])
-    probability = segmenter.predictor.predict(image)
-    labels = find_nuclei(probability, SegmentationOptions(), segmenter.card.calibration)[2]
-    size_px = TrainingConfig.model_validate(segmenter.card.training.config).image_size_px
-    small_probability = segmenter.predictor.predict(resize_image(image, size_px))
+    maps = segmenter.predictor.predict(image)
+    probability = maps.probability
+    labels = find_nuclei(maps, SegmentationOptions(), segmenter.card.calibration)[2]
+    small_probability = segmenter.predictor.predict(resize_image(image, ORIGINAL_SIZE_PX)).probability
     small_mask = binarise(small_probability, threshold_value(small_probability, "mean"))
     return ImageScores(
-        iou_resized_mean=pixel_scores(resize_mask(truth > 0, size_px), small_mask).iou,
+        iou_original=pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
         iou_mean=pixel_scores(truth > 0, binarise(probability, threshold_value(probability, "mean"))).iou,
         iou_half=pixel_scores(truth > 0, binarise(probability, 0.5)).iou,
         iou=pixel_scores(truth > 0, labels > 0).iou,
@@ -92,7 +93,7 @@ def _summarise(group: list[ImageScores]) -> dict[str, float]:
     tp, fp, fn = (sum(getattr(matching, name) for matching in at_half) for name in ("tp", "fp", "fn"))
     figures = {
         "n_images": len(group),
-        "iou_resized_mean": np.mean([scores.iou_resized_mean for scores in group]),
+        "iou_original": np.mean([scores.iou_original for scores in group]),
         "iou_mean": np.mean([scores.iou_mean for scores in group]),
         "iou_half": np.mean([scores.iou_half for scores in group]),
         "iou": np.mean([scores.iou for scores in group]),

@@ -26,32 +26,47 @@ from training.run import Run
 from training.splits import samples_of, splits_digest
 from training.targets import normalised_image, resize
 
-THRESHOLDS = tuple(np.round(np.arange(0.1, 0.91, 0.05), 2).tolist())
+THRESHOLDS = tuple(np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
 MARKER_DEPTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 MIN_AREAS_PX = (0, 8, 16, 24, 32, 48)
 
 
 class Serving(tf.Module):
-    """The network with its resizing inside, so that the service gives and gets the image's own size.
+    """The network with its resizing or padding inside, so that the service gives and gets the image's own size.
 
     Parameters
     ----------
     network
-        float32 `(N, h, w, 3)` to `(N, h, w, 1)`.
-    size_px
-        The `h` and `w` that the network was trained at.
+        float32 `(N, h, w, 3)` to `(N, h, w, heads)`.
+    config
+        What it was trained with: `resized` networks see every image at their own size; the others see its own pixels,
+        mirrored at its right and lower edge up to a multiple of the network's coarsest pixel.
     """
 
-    def __init__(self, network: keras.Model, size_px: tuple[int, int]) -> None:
+    def __init__(self, network: keras.Model, config: TrainingConfig) -> None:
         super().__init__()
         self.network = network
-        self._size_px = size_px
+        self._config = config
 
     @tf.function
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Normalised images `(N, H, W, 3)` of any size to probabilities `(N, H, W, 1)` of the same size."""
-        probability = self.network(resize(image, self._size_px), training=False)
-        return {Contract().output_name: resize(probability, tf.shape(image)[1:3])}
+        """Normalised images `(N, H, W, 3)` of any size to maps `(N, H, W, 1)` of the same size, by head."""
+        size = tf.shape(image)[1:3]
+        if self._config.sampling == "resized":
+            maps = resize(self.network(resize(image, self._config.image_size_px), training=False), size)
+        else:
+            coarsest_px = 2 ** len(self._config.filters)
+            padded = -(-size // coarsest_px) * coarsest_px
+            rows, columns = (_mirrored(size[axis], padded[axis]) for axis in (0, 1))
+            image = tf.gather(tf.gather(image, rows, axis=1), columns, axis=2)
+            maps = self.network(image, training=False)[:, : size[0], : size[1]]
+        return dict(zip(self._config.heads, tf.split(maps, len(self._config.heads), axis=-1), strict=True))
+
+
+def _mirrored(length: tf.Tensor, padded: tf.Tensor) -> tf.Tensor:
+    """Places of `padded` pixels in an axis of `length`, to and fro as often as it takes."""
+    place = tf.range(padded) % (2 * length)
+    return tf.minimum(place, 2 * length - 1 - place)
 
 
 def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: str, folder: Path) -> ModelCard:
@@ -89,6 +104,7 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
             architecture=model_card.Architecture(
                 name=config.architecture, n_parameters=network.count_params(), description=_first_line(config)
             ),
+            contract=contract_of(config),
             normalisation=config.normalisation,
             calibration=calibration,
             data=model_card.Data(
@@ -99,7 +115,10 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
                 n_images=dict(Counter(assignment.split for assignment in splits.values())),
             ),
             training=model_card.Training(
-                command=run.command, config=config.model_dump(mode="json"), best_epoch=run.best_epoch()
+                command=run.command,
+                config=config.model_dump(mode="json"),
+                n_epochs=run.last_epoch(),
+                best_epoch=run.best_epoch(),
             ),
             sha256=model_card.artefact_digest(written),
         )
@@ -108,23 +127,30 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
     return card
 
 
+def contract_of(config: TrainingConfig) -> Contract:
+    """The serving signature of a network with the configured heads."""
+    return Contract(distance_name="distance" if "distance" in config.heads else None)
+
+
 def calibrate(folder: Path, samples: Sequence[Sample], config: TrainingConfig) -> Calibration:
     """Threshold with the best mean IoU, then marker depth and minimum area with the best pooled AP50."""
-    predictor = SavedModelPredictor(folder, Contract(), "auto")
-    probabilities, truths = [], []
+    predictor = SavedModelPredictor(folder, contract_of(config), "auto")
+    predictions, truths = [], []
     for sample in tqdm(samples, desc="Predicting val", unit="image"):
         image = normalised_image(sample, config.normalisation)
-        probabilities.append(predictor.predict(image))
+        predictions.append(predictor.predict(image))
         truths.append(sample.labels(image.shape[:2]))
 
     def mean_iou(threshold: float) -> float:
-        pairs = zip(truths, probabilities, strict=True)
-        return float(np.mean([pixel_scores(truth > 0, binarise(map_, threshold)).iou for truth, map_ in pairs]))
+        pairs = zip(truths, predictions, strict=True)
+        return float(
+            np.mean([pixel_scores(truth > 0, binarise(maps.probability, threshold)).iou for truth, maps in pairs])
+        )
 
     def pooled_ap50(calibration: Calibration) -> float:
         options = SegmentationOptions()
-        pairs = zip(truths, probabilities, strict=True)
-        return pooled_accuracy(match(truth, find_nuclei(map_, options, calibration)[2], 0.5) for truth, map_ in pairs)
+        pairs = zip(truths, predictions, strict=True)
+        return pooled_accuracy(match(truth, find_nuclei(maps, options, calibration)[2], 0.5) for truth, maps in pairs)
 
     threshold = max(THRESHOLDS, key=mean_iou)
     depths = [Calibration(threshold=threshold, marker_depth=depth, min_area_px=0) for depth in MARKER_DEPTHS]
@@ -143,8 +169,8 @@ def _float32_network(run: Run, config: TrainingConfig) -> keras.Model:
 
 
 def _save(network: keras.Model, config: TrainingConfig, folder: Path) -> None:
-    serving = Serving(network, config.image_size_px)
-    contract = Contract()
+    serving = Serving(network, config)
+    contract = contract_of(config)
     image = tf.TensorSpec(contract.input_shape, contract.dtype, name=contract.input_name)
     tf.saved_model.save(
         serving, str(folder), signatures={contract.signature: serving.__call__.get_concrete_function(image)}

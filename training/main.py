@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoints and logs go")
     train.add_argument("--splits", type=Path, metavar="CSV", help="image_id,split,modality; without it a seeded split")
     train.add_argument("--resume", action="store_true", help="continue the run from its newest checkpoint")
-    train.add_argument("--epochs", type=int, metavar="N", help="instead of the preset's number")
+    train.add_argument("--epochs", type=int, metavar="N", help="stop after this many; the others follow with --resume")
     train.add_argument("--seed", type=int, metavar="N", help="instead of the preset's seed")
     train.add_argument("--mixed-precision", action="store_true", help="float16 arithmetic, for GPUs that gain from it")
     train.set_defaults(command=_train)
@@ -107,6 +107,7 @@ def _name(text: str) -> str:
 
 def _train(options: argparse.Namespace) -> None:
     from app.segmentation.predict import choose_device
+    from training.crops import load_annotated, middles
     from training.dataset import data_digest, find_samples
     from training.run import Run
     from training.splits import make_splits, read_splits, samples_of
@@ -116,25 +117,29 @@ def _train(options: argparse.Namespace) -> None:
     # Before anything runs on a GPU, or TensorFlow has taken all of its memory.
     choose_device("auto")
     changes = {
-        "epochs": options.epochs,
         "seed": options.seed,
         "mixed_precision": options.mixed_precision or None,
     }
     preset = PRESETS[options.preset]
     given = {name: value for name, value in changes.items() if value is not None}
     config = type(preset).model_validate(preset.model_dump() | given)
+    n_epochs = min(options.epochs or config.epochs, config.epochs)
     samples = find_samples(options.data)
     splits = read_splits(options.splits) if options.splits else make_splits(samples, config.seed)
     chosen = {split: samples_of(samples, splits, split) for split in ("train", "val")}
     run = Run(options.run)
     digest = data_digest(samples)
     if options.resume:
-        run.resume(config, splits, digest, options.command_line)
+        run.resume(config, splits, digest)
     else:
         run.start(config, splits, digest, options.command_line)
     logger.info("Training %s on %s.", config.preset, describe_device())
-    arrays = {split: load_arrays(of_split, config, split) for split, of_split in chosen.items()}
-    train(arrays["train"], arrays["val"], config, run)
+    if config.sampling == "resized":
+        arrays = {split: load_arrays(of_split, config, split) for split, of_split in chosen.items()}
+        train(arrays["train"], arrays["val"], config, n_epochs, run)
+    else:
+        annotated = {split: load_annotated(of_split, splits, config, split) for split, of_split in chosen.items()}
+        train(annotated["train"], middles(annotated["val"], config), config, n_epochs, run)
 
 
 def _export(options: argparse.Namespace) -> None:

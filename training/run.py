@@ -48,11 +48,12 @@ class Run:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise DatasetError(f"{self.folder} is not empty; add --resume to continue its run, or name another folder.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._write(_Record(command=command, data_sha256=data_sha256, config=config))
+        record = _Record(command=command, data_sha256=data_sha256, config=config)
+        self._record_path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
         write_splits(splits, self._splits_path)
 
-    def resume(self, config: TrainingConfig, splits: Splits, data_sha256: str, command: str) -> None:
-        """Make sure that a run goes on as it was started; only the number of epochs may change, and is recorded.
+    def resume(self, config: TrainingConfig, splits: Splits, data_sha256: str) -> None:
+        """Make sure that a run goes on as it was started.
 
         Raises
         ------
@@ -61,15 +62,12 @@ class Run:
         """
         record = self._record()
         for what, same in {
-            "configuration": record.config.model_copy(update={"epochs": config.epochs}) == config,
+            "configuration": record.config == config,
             "splits": self.splits == splits,
             "data": record.data_sha256 == data_sha256,
         }.items():
             if not same:
                 raise DatasetError(f"{self.folder} was started with another {what}; resume it with the same options.")
-        if record.config != config:
-            commands = f"{record.command} && {command}"
-            self._write(record.model_copy(update={"command": commands, "config": config}))
 
     @property
     def config(self) -> TrainingConfig:
@@ -78,7 +76,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """The command that started the run, and those that gave it more epochs."""
+        """The command that started the run."""
         return self._record().command
 
     @property
@@ -90,9 +88,6 @@ class Run:
     def splits(self) -> Splits:
         """Which image was trained and validated on."""
         return read_splits(self._splits_path)
-
-    def _write(self, record: _Record) -> None:
-        self._record_path.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def _record(self) -> _Record:
         if not self._record_path.is_file():

@@ -13,14 +13,27 @@ from tqdm.keras import TqdmCallback
 
 from training.architectures import ARCHITECTURES
 from training.config import TrainingConfig
+from training.crops import Annotated, Crops
+from training.losses import nuclei_loss
 from training.run import Run
 from training.targets import Arrays
 
 
-def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run: Run) -> None:
-    """Train to the configured number of epochs, from the run's newest checkpoint if it has one.
+def train(
+    images: Arrays | list[Annotated], val_arrays: Arrays, config: TrainingConfig, n_epochs: int, run: Run
+) -> None:
+    """Train from the run's newest checkpoint, if it has one, until `n_epochs` of the configured epochs are done.
 
     A resumed run sees the same batches in the same order as one that was never stopped.
+
+    Parameters
+    ----------
+    images
+        What is learned from: arrays where the configuration's sampling is `resized`, annotated images where `crops`.
+    val_arrays
+        What the best epoch is chosen by.
+    config, run
+        The configuration, and where the run is kept.
 
     Raises
     ------
@@ -33,24 +46,33 @@ def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run:
     with _strategy().scope():
         first_epoch = run.last_epoch()
         model = run.load_last() if first_epoch else build(config)
-    batches = ShuffledBatches(train_arrays, config)
+    n_steps = math.ceil(len(images.image if isinstance(images, Arrays) else images) / config.batch_size)
     history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
+    average = [keras.callbacks.SwapEMAWeights()] if config.average_momentum else []
+    callbacks = [
+        keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
+        history,
+        keras.callbacks.TensorBoard(str(run.tensorboard_path)),
+        *average,
+        Checkpoint(run, *average),
+        TqdmCallback(verbose=1, initial=first_epoch, desc=f"Training {config.preset}"),
+    ]
+    if isinstance(images, Arrays):
+        batches: Any = ShuffledBatches(images, config)
+        callbacks.insert(0, EpochSeeds(batches, config.seed))
+    else:
+        batches = Crops(images, config).batches(first_epoch * n_steps * config.batch_size)
     try:
         model.fit(
             batches,
             shuffle=False,
-            validation_data=(val_arrays.image, val_arrays.mask),
+            steps_per_epoch=n_steps,
+            validation_data=(val_arrays.image, val_arrays.target),
             validation_batch_size=config.batch_size,
-            epochs=config.epochs,
+            epochs=n_epochs,
             initial_epoch=first_epoch,
             verbose=0,
-            callbacks=[
-                EpochSeeds(batches, config.seed),
-                history,
-                keras.callbacks.TensorBoard(str(run.tensorboard_path)),
-                Checkpoint(run),
-                TqdmCallback(verbose=1, initial=first_epoch, desc=f"Training {config.preset}"),
-            ],
+            callbacks=callbacks,
         )
     finally:
         # Keras closes it only if nothing stops the training.
@@ -59,10 +81,25 @@ def train(train_arrays: Arrays, val_arrays: Arrays, config: TrainingConfig, run:
 
 
 def build(config: TrainingConfig) -> keras.Model:
-    """The configured network, compiled with binary cross entropy and Adam."""
+    """The configured network, compiled with Adam and the loss of its heads."""
     model = ARCHITECTURES[config.architecture](config)
-    model.compile(keras.optimizers.Adam(config.learning_rate), "binary_crossentropy", metrics=["accuracy"])
+    optimiser = keras.optimizers.Adam(
+        config.learning_rate,
+        use_ema=config.average_momentum is not None,
+        ema_momentum=config.average_momentum or 0,
+    )
+    if config.sampling == "resized":
+        model.compile(optimiser, "binary_crossentropy", metrics=["accuracy"])
+    else:
+        model.compile(optimiser, nuclei_loss)
     return model
+
+
+def learning_rate(config: TrainingConfig, epoch: int) -> float:
+    """The rate of an epoch, counted from 0."""
+    n_left = config.epochs - epoch
+    n_cooldown = config.epochs * config.cooldown
+    return config.learning_rate * (min(1, n_left / n_cooldown) if n_cooldown else 1)
 
 
 def describe_device() -> str:
@@ -96,7 +133,7 @@ class ShuffledBatches(keras.utils.PyDataset):
         """Images and masks of one batch."""
         start = index * self._config.batch_size
         chosen = self._order[start : start + self._config.batch_size]
-        return self._arrays.image[chosen], self._arrays.mask[chosen]
+        return self._arrays.image[chosen], self._arrays.target[chosen]
 
     def shuffle(self, epoch: int) -> None:
         """Take the order of an epoch, counted from 0."""
@@ -122,9 +159,10 @@ class EpochSeeds(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Saves the model after each epoch, and apart from that the best one by validation loss."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, average: keras.callbacks.SwapEMAWeights | None = None) -> None:
         super().__init__()
         self._run = run
+        self._average = average
         self._best_loss = min((row["val_loss"] for row in run.history()), default=math.inf)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -132,7 +170,12 @@ class Checkpoint(keras.callbacks.Callback):
         loss = (logs or {})["val_loss"]
         if loss < self._best_loss:
             self._best_loss = loss
+            # Its test hooks put the average of the weights in their place, and back.
+            if self._average:
+                self._average.on_test_begin()
             self._run.save_best(self.model)
+            if self._average:
+                self._average.on_test_end()
         self._run.save_last(self.model, epoch + 1)
 
 
@@ -148,6 +191,6 @@ def plot_curves(run: Run) -> None:
         axes.plot(epochs, [row["loss"] for row in history], label="training")
         axes.plot(epochs, [row["val_loss"] for row in history], label="validation")
         axes.axvline(run.best_epoch(), color="0.6", linestyle=":", label=f"best epoch ({run.best_epoch()})")
-        axes.set(xlabel="epoch", ylabel="binary cross entropy", yscale="log", title=run.folder.name)
+        axes.set(xlabel="epoch", ylabel="loss", yscale="log", title=run.folder.name)
         axes.legend()
         figure.savefig(run.curves_path, dpi=150)

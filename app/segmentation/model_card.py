@@ -30,15 +30,23 @@ class Contract(_Frozen):
     """The serving signature: what goes in and what comes out.
 
     The input is an RGB image of any size, normalised as `Normalisation` says; grey images are repeated three times. The
-    output is the foreground probability at the same size. Whatever resizing a network needs lies inside the graph.
+    output is the foreground probability at the same size and, where the network tells touching nuclei apart, the inner
+    distance: 0 on a nucleus's outline, 1 in its middle. Whatever resizing or padding a network needs lies inside the
+    graph.
     """
 
     signature: Literal["serving_default"] = "serving_default"
     input_name: Literal["image"] = "image"
     input_shape: tuple[None, None, None, Literal[3]] = (None, None, None, 3)
     output_name: Literal["probability"] = "probability"
+    distance_name: Literal["distance"] | None = None
     output_shape: tuple[None, None, None, Literal[1]] = (None, None, None, 1)
     dtype: Literal["float32"] = "float32"
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """All outputs, the probability first; each of `output_shape`."""
+        return (self.output_name,) if self.distance_name is None else (self.output_name, self.distance_name)
 
 
 class Normalisation(_Frozen):
@@ -56,8 +64,8 @@ class Calibration(_Frozen):
     threshold
         Foreground probability at or above which a pixel is nucleus.
     marker_depth
-        How far, as a part of a blob's largest distance to the background, the saddle between two nuclei lies below
-        the shallower of their centres; see `app.segmentation.split`.
+        How far the saddle between two nuclei lies below the shallower of their centres in the inner distance; see
+        `app.segmentation.split`.
     min_area_px
         Nuclei with fewer pixels are dropped.
     """
@@ -78,10 +86,11 @@ class Data(_Frozen):
 
 
 class Training(_Frozen):
-    """How it was trained, word for word."""
+    """How it was trained, word for word, and for how many of the configured epochs."""
 
     command: str
     config: dict[str, Any]
+    n_epochs: int
     best_epoch: int
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,13 @@ from numpy.typing import NDArray
 from app.errors import SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.decode import Caveat, DecodedImage, decode_image, decode_mask
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.measure import Table, measure
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
 from app.segmentation.model_card import Calibration, ModelCard, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
-
-if TYPE_CHECKING:
-    from app.segmentation.predict import Predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,7 @@ class Segmenter:
         Largest image that is accepted, height times width.
     """
 
-    def __init__(self, predictor: "Predictor", card: ModelCard, max_pixels: int) -> None:
+    def __init__(self, predictor: Predictor, card: ModelCard, max_pixels: int) -> None:
         self.predictor = predictor
         self.card = card
         self.max_pixels = max_pixels
@@ -124,11 +122,11 @@ class Segmenter:
             decoded = decode_image(data, self.max_pixels)
         with _timed(timing_ms, "predict"):
             image = self.normalise(decoded.image)
-            probability = self.predictor.predict(image)
+            maps = self.predictor.predict(image)
         with _timed(timing_ms, "split"):
-            threshold, min_area_px, labels = find_nuclei(probability, options, self.card.calibration)
+            threshold, min_area_px, labels = find_nuclei(maps, options, self.card.calibration)
         with _timed(timing_ms, "measure"):
-            nuclei = measure(labels, decoded.image, probability, options.pixel_size_um)
+            nuclei = measure(labels, decoded.image, maps.probability, options.pixel_size_um)
         return Segmentation(decoded, image, labels, nuclei, options, threshold, min_area_px, decoded.caveats, timing_ms)
 
     def evaluate(self, segmentation: Segmentation, mask_data: bytes) -> Evaluation:
@@ -166,14 +164,14 @@ class Segmenter:
 
 
 def find_nuclei(
-    probability: NDArray[np.float32], options: SegmentationOptions, calibration: Calibration
+    maps: Maps, options: SegmentationOptions, calibration: Calibration
 ) -> tuple[float, int, NDArray[np.int32]]:
     """The threshold and the minimum area that were applied, and the labels."""
     rule = calibration.threshold if options.threshold == "model" else options.threshold
-    threshold = threshold_value(probability, rule)
+    threshold = threshold_value(maps.probability, rule)
     min_area_px = calibration.min_area_px if options.min_area_px is None else options.min_area_px
-    mask = binarise(probability, threshold)
-    labels = split(mask, calibration.marker_depth) if options.split_touching else label(mask)
+    mask = binarise(maps.probability, threshold)
+    labels = split(mask, calibration.marker_depth, maps.distance) if options.split_touching else label(mask)
     return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)
 
 

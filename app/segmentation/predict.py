@@ -2,24 +2,17 @@
 
 import threading
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from app.errors import DeviceError, ModelError
+from app.segmentation.maps import Maps
 from app.segmentation.model_card import Contract
 
 WARM_UP_SHAPE_PX = (64, 64)
-
-
-class Predictor(Protocol):
-    """What the pipeline needs of a network."""
-
-    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Foreground probability `(H, W)` in [0, 1] of a normalised image `(H, W, 3)`."""
-        ...
 
 
 class SavedModelPredictor:
@@ -54,12 +47,11 @@ class SavedModelPredictor:
         self._signature = _checked_signature(self._model.signatures, contract, folder)
         self.predict(np.zeros((*WARM_UP_SHAPE_PX, 3), np.float32))
 
-    def predict(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Foreground probability `(H, W)`, float32 in [0, 1], of a normalised image `(H, W, 3)`."""
+    def predict(self, image: NDArray[np.float32]) -> Maps:
+        """The maps of a normalised image `(H, W, 3)`."""
         with self._lock, tf.device(self.device):
             outputs = self._signature(tf.constant(image[np.newaxis]))
-        probability: NDArray[np.float32] = outputs[self._contract.output_name].numpy()[0, ..., 0]
-        return probability
+        return Maps(*(outputs[name].numpy()[0, ..., 0] for name in self._contract.output_names))
 
 
 def choose_device(device: str) -> str:
@@ -88,7 +80,7 @@ def _checked_signature(signatures: Any, contract: Contract, folder: Path) -> Any
     signature = signatures.get(contract.signature)
     promised = (
         {contract.input_name: tf.TensorSpec(contract.input_shape, contract.dtype)},
-        {contract.output_name: tf.TensorSpec(contract.output_shape, contract.dtype)},
+        {name: tf.TensorSpec(contract.output_shape, contract.dtype) for name in contract.output_names},
     )
     if signature is not None:
         inputs = signature.structured_input_signature[1]
@@ -99,6 +91,6 @@ def _checked_signature(signatures: Any, contract: Contract, folder: Path) -> Any
         if found == promised:
             return signature
     raise ModelError(
-        f"The model in {folder} does not keep its card's contract (a {contract.input_name} "
-        f"{contract.input_shape} in, a {contract.output_name} {contract.output_shape} out); export it again."
+        f"The model in {folder} does not keep its card's contract ({contract.input_name} {contract.input_shape} in, "
+        f"{' and '.join(contract.output_names)} {contract.output_shape} out); export it again."
     )

@@ -1,5 +1,7 @@
 """Mask to instance labels: touching nuclei are separated."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,19 +13,24 @@ SMOOTHING_SIGMA_PX = 1.0
 DILATION_ROUNDS = 50
 
 
-def split(mask: NDArray[np.bool_], marker_depth: float) -> NDArray[np.int32]:
-    """Label the nuclei of a mask; blobs of several nuclei are cut at their necks.
+def split(
+    mask: NDArray[np.bool_], marker_depth: float, distance: NDArray[np.float32] | None = None
+) -> NDArray[np.int32]:
+    """Label the nuclei of a mask; blobs of several nuclei are cut between them.
 
-    The distance to the background, as a part of each blob's largest distance, has one peak a nucleus; peaks that a
-    saddle of at least `marker_depth` parts become the markers of a watershed (Vincent & Soille 1991; Soille 1999,
-    chapter 6, for the h-maxima). Because the distance is relative, small and large nuclei are treated alike.
+    The inner distance, 0 on a nucleus's outline and 1 in its middle, has one peak a nucleus; peaks that a saddle of at
+    least `marker_depth` parts become the markers of a watershed (Vincent & Soille 1991; Soille 1999, chapter 6, for the
+    h-maxima). Because the distance is relative, small and large nuclei are treated alike.
 
     Parameters
     ----------
     mask
         `(H, W)`, true where there is nucleus.
     marker_depth
-        Smallest depth of the saddle between two nuclei, as a part of the blob's largest distance, in (0, 1).
+        Smallest depth of the saddle between two nuclei, in (0, 1).
+    distance
+        `(H, W)` in [0, 1], what a network says of the inner distance. Without it, the distance to the background is
+        taken as a part of each blob's largest one, so that blobs are cut at their necks.
 
     Returns
     -------
@@ -36,18 +43,30 @@ def split(mask: NDArray[np.bool_], marker_depth: float) -> NDArray[np.int32]:
     array([[1, 1, 0, 2]], dtype=int32)
     """
     blobs = label(mask)
-    n_blobs = int(blobs.max())
-    if n_blobs == 0:
+    if not mask.any():
         return blobs
-    # The image's edge is no background: a nucleus cut by it keeps its one peak.
-    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    distance = cv2.GaussianBlur(distance, (0, 0), SMOOTHING_SIGMA_PX, borderType=cv2.BORDER_REPLICATE)
-    largest = np.zeros(n_blobs + 1, np.float32)
-    np.maximum.at(largest, blobs[mask], distance[mask])
-    relative = np.where(mask, distance / np.maximum(largest, np.finfo(np.float32).tiny)[blobs], 0)
+    relative = _blob_distance(mask, blobs) if distance is None else _smooth(distance) * mask
     markers = label(_peaks(relative, marker_depth))
-    labels: NDArray[np.int32] = watershed(-relative, markers, mask=mask, connectivity=2).astype(np.int32)
-    return labels
+    # A blob without a peak of that height is one nucleus.
+    unmarked = np.bincount(blobs.ravel(), markers.ravel() > 0) == 0
+    unmarked[0] = False
+    markers = np.where(unmarked[blobs], blobs + markers.max(), markers)
+    labels = watershed(-relative, markers, mask=mask, connectivity=2)
+    found: NDArray[np.int32] = relabel_sequential(labels)[0].astype(np.int32)
+    return found
+
+
+def _smooth(distance: NDArray[Any]) -> NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(distance, (0, 0), SMOOTHING_SIGMA_PX, borderType=cv2.BORDER_REPLICATE))
+
+
+def _blob_distance(mask: NDArray[np.bool_], blobs: NDArray[np.int32]) -> NDArray[np.float32]:
+    # The image's edge is no background: a nucleus cut by it keeps its one peak.
+    distance = _smooth(cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    largest = np.zeros(blobs.max() + 1, np.float32)
+    np.maximum.at(largest, blobs[mask], distance[mask])
+    relative: NDArray[np.float32] = np.where(mask, distance / np.maximum(largest, np.finfo(np.float32).tiny)[blobs], 0)
+    return relative
 
 
 def _peaks(relative: NDArray[np.float32], depth: float) -> NDArray[np.bool_]:

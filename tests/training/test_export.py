@@ -8,6 +8,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from app.errors import DeviceError, ModelError
+from app.segmentation.maps import Maps
 from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
@@ -29,7 +30,7 @@ def predictor(tiny_model: Path) -> SavedModelPredictor:
 
 @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (33, 70), (300, 7)])
 def test_any_size_in_the_same_size_out(predictor: SavedModelPredictor, shape: tuple[int, int]) -> None:
-    probability = predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32))
+    probability = predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32)).probability
     assert (probability.shape, probability.dtype) == (shape, np.float32)
     assert 0 <= probability.min() <= probability.max() <= 1
 
@@ -37,7 +38,7 @@ def test_any_size_in_the_same_size_out(predictor: SavedModelPredictor, shape: tu
 def test_the_exported_network_is_the_trained_one(predictor: SavedModelPredictor, tiny_run: Path) -> None:
     image = np.random.default_rng(0).random((32, 32, 3), np.float32)
     expected = Run(tiny_run).load_best()(image[np.newaxis]).numpy()[0, ..., 0]
-    np.testing.assert_allclose(predictor.predict(image), expected, atol=1e-6)
+    np.testing.assert_allclose(predictor.predict(image).probability, expected, atol=1e-6)
 
 
 def test_the_card_says_where_the_model_comes_from(tiny_model: Path, tiny_run: Path) -> None:
@@ -57,12 +58,12 @@ def test_calibration_takes_the_best_values(kaggle: Path, monkeypatch: pytest.Mon
         def __init__(self, *_: Any) -> None:
             pass
 
-        def predict(self, image: np.ndarray) -> np.ndarray:
+        def predict(self, image: np.ndarray) -> Maps:
             nuclei = image[..., 0] > 0.5
             halo = ndimage.binary_dilation(nuclei, iterations=2)
             speck = np.zeros_like(nuclei)
             speck[:4, :4] = True
-            return np.where(nuclei | speck, 0.62, np.where(halo, 0.4, 0)).astype(np.float32)
+            return Maps(np.where(nuclei | speck, 0.62, np.where(halo, 0.4, 0)).astype(np.float32))
 
     monkeypatch.setattr(export_module, "SavedModelPredictor", Halo)
     calibration = export_module.calibrate(Path(), find_samples([kaggle]), PRESETS["tiny"])
@@ -117,7 +118,7 @@ def test_evaluate_reports_and_records(tiny_model: Path, tiny_run: Path, kaggle: 
     assert figures["iou"] > 0.3
     assert artefact_digest(tiny_model) == digest
     assert "on the 12 all images" in report.read_text()
-    assert f"| all | 12 | {figures['iou_resized_mean']:.3f} |" in report.read_text()
+    assert f"| all | 12 | {figures['iou_original']:.3f} |" in report.read_text()
 
 
 @pytest.mark.parametrize("case", ["exists", "other data", "unfinished"])

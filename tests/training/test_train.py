@@ -72,7 +72,7 @@ def test_rows_of_an_epoch_that_was_not_checkpointed_leave_the_history(kaggle: Pa
     folder = tmp_path / "run"
     assert main(arguments(kaggle, folder, 1)) == 0
     history = folder / "history.csv"
-    history.write_text(history.read_text() + "1,0,0,0,0\n")
+    history.write_text(history.read_text() + "1,0,0,0,0,0\n")
     assert main(arguments(kaggle, folder, 2, "--resume")) == 0
     assert [row["epoch"] for row in Run(folder).history()] == [0, 1]
     assert Run(folder).history()[1]["loss"] > 0
@@ -96,16 +96,6 @@ def test_a_run_is_not_mixed_up_with_another(
 ) -> None:
     assert main(arguments(kaggle, tiny_run, 3, *more)) == 1
     assert sentence in caplog.text
-
-
-def test_more_epochs_are_recorded(kaggle: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    assert main(arguments(kaggle, folder, 1)) == 0
-    assert main(arguments(kaggle, folder, 1, "--resume")) == 0
-    assert "&&" not in Run(folder).command
-    assert main(arguments(kaggle, folder, 2, "--resume")) == 0
-    assert Run(folder).config.epochs == 2
-    assert Run(folder).command.count("python -m training train") == 2
 
 
 def test_nothing_to_resume(kaggle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

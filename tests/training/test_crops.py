@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from tests.synthetic import discs
+from training.augment import recolour, warp
+from training.config import PRESETS
+from training.crops import Annotated, Crops, load_annotated, middles
+from training.dataset import DatasetError, find_samples
+from training.splits import Assignment
+from training.targets import instance_targets
+
+CONFIG = PRESETS["tiny-crops"]
+
+
+def annotated(labels: np.ndarray, modality: str = "fluorescence") -> Annotated:
+    image = np.repeat((labels > 0).astype(np.uint16)[..., np.newaxis] * 60_000, 3, axis=2)
+    return Annotated(image, instance_targets(labels), 20.0, modality)
+
+
+def test_the_inner_distance_has_one_peak_a_nucleus_and_none_between() -> None:
+    labels = discs((60, 90), (30, 25, 15), (30, 54, 15), (5, 5, 2))
+    foreground, distance, weight = np.moveaxis(instance_targets(labels), -1, 0)
+    np.testing.assert_array_equal(foreground == 255, labels > 0)
+    np.testing.assert_array_equal(ndimage.maximum(distance, labels, [1, 2, 3]), 255)
+    outline = (labels > 0) & (ndimage.grey_erosion(labels, 3) != labels)
+    assert distance[outline & (labels < 3)].max() < 30
+    assert weight[30, 39] == weight[30, 40] == 255
+    assert weight[0, 0] == weight[30, 25] == weight[30, 9] < 100
+
+
+def test_a_nucleus_cut_by_the_images_edge_peaks_there() -> None:
+    distance = instance_targets(discs((40, 40), (0, 20, 12)))[..., 1]
+    assert distance[0, 20] == 255
+    assert instance_targets(np.ones((4, 5), np.int32))[..., 1].min() == 255
+
+
+def test_a_crop_depends_on_its_number_alone() -> None:
+    images = [annotated(discs((50, 60), (20, 20, 8))), annotated(discs((20, 20), (10, 10, 5)), "histology")]
+    first, second = Crops(images, CONFIG), Crops(images, CONFIG)
+    second.crop(3)
+    for number in (0, 1, 17):
+        for one, other in zip(first.crop(number), second.crop(number), strict=True):
+            np.testing.assert_array_equal(one, other)
+            assert (one.shape, one.dtype) == ((32, 32, 3), np.float32)
+            assert 0 <= one.min() <= one.max() <= 1
+    assert not np.array_equal(first.crop(0)[0], first.crop(1)[0])
+
+
+def test_batches_go_on_where_a_run_stopped() -> None:
+    crops = Crops([annotated(discs((50, 60), (20, 20, 8)))], CONFIG)
+    image, target = next(iter(crops.batches(first_crop=8)))
+    np.testing.assert_array_equal(image[1], crops.crop(9)[0])
+    np.testing.assert_array_equal(target[1], crops.crop(9)[1])
+
+
+def test_image_and_target_are_warped_alike() -> None:
+    labels = discs((80, 80), (30, 30, 12), (60, 50, 9))
+    one = annotated(labels)
+    for seed in range(20):
+        image, target = warp(one.image, one.target, 20, (64, 64), np.random.default_rng(seed))
+        agree = (image[..., 0] > 0.5 * 60_000 / 65_535) == (target[..., 0] > 0.5)
+        assert agree.mean() > 0.99
+
+
+def test_scales_keep_nuclei_between_the_smallest_and_the_largest() -> None:
+    tiny = annotated(discs((40, 40), *((r, c, 3) for r in range(4, 40, 8) for c in range(4, 40, 8))))
+    part = (tiny.target[..., 0] > 0).mean()
+    for seed in range(20):
+        target = warp(tiny.image, tiny.target, 7, (64, 64), np.random.default_rng(seed))[1]
+        n_nuclei = ndimage.label(target[..., 0] > 0.5)[1]
+        assert n_nuclei < 1.6 * 64 * 64 / 64
+        assert abs((target[..., 0] > 0.5).mean() - part) < 0.15
+
+
+@pytest.mark.parametrize("channels", ["grey", "colour"])
+def test_recolouring_stays_in_range_and_leaves_grey_grey(channels: str) -> None:
+    image = np.random.default_rng(0).random((32, 32, 3)).astype(np.float32)
+    if channels == "grey":
+        image[...] = image[..., :1]
+    changed = 0
+    for seed in range(100):
+        varied = recolour(image, np.random.default_rng(seed))
+        assert (varied.shape, varied.dtype) == (image.shape, np.float32)
+        assert 0 <= varied.min() <= varied.max() <= 1
+        if channels == "grey":
+            assert np.ptp(varied, axis=2).max() < 0.02
+        changed += not np.allclose(varied, image)
+    assert 60 < changed <= 100
+
+
+def test_middles_hold_the_image_and_mirror_what_lacks() -> None:
+    labels = discs((20, 50), (10, 25, 6))
+    arrays = middles([annotated(labels)], CONFIG)
+    assert arrays.image.shape == arrays.target.shape == (1, 32, 32, 3)
+    np.testing.assert_array_equal(arrays.target[0, 6:26, :, 0] > 0, labels[:, 9:41] > 0)
+    np.testing.assert_array_equal(arrays.image[0, :6], arrays.image[0, 6:12][::-1])
+
+
+def test_rare_kinds_are_drawn_more_often_than_they_occur() -> None:
+    common = [annotated(np.zeros((32, 32), np.int32)) for _ in range(90)]
+    rare = [annotated(np.ones((32, 32), np.int32), "histology") for _ in range(10)]
+    crops = Crops(common + rare, CONFIG)
+    part = np.mean([crops.crop(n)[1][0, 0, 0] for n in range(400)])
+    assert 0.17 < part < 0.33
+
+
+def test_all_damaged_files_are_named(kaggle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = find_samples([kaggle])[:2]
+    splits = {sample.image_id: Assignment("train", "unknown") for sample in samples}
+    assert len(load_annotated(samples, splits, CONFIG, "train")) == 2
+    monkeypatch.setattr(samples[0].tree, "read", lambda _: b"text")
+    with pytest.raises(DatasetError) as caught:
+        load_annotated(samples, splits, CONFIG, "train")
+    assert all(sample.image_path in str(caught.value) for sample in samples)

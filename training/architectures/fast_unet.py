@@ -1,0 +1,77 @@
+"""The U-Net that works at half resolution inside: the default."""
+
+import keras
+from keras import layers
+
+from training.config import TrainingConfig
+
+STEM_KERNEL_PX = 6
+
+
+def fast_unet(config: TrainingConfig) -> keras.Model:
+    """U-Net (Ronneberger, Fischer & Brox 2015, arXiv:1505.04597) between a stride-2 stem and a stride-2 head.
+
+    The stem's kernel sees every pixel, and the head writes every pixel (the sub-pixel convolution of Shi et al. 2016,
+    arXiv:1609.05158, written as a transposed one), so that outlines keep their full resolution while the costly levels
+    have a quarter of the pixels. A level is a convolution and a residual one (He et al. 2016, arXiv:1512.03385), each
+    with batch normalisation. With filters 24, 64, 96, 128 and 192 it has @ parameters.
+
+    Parameters
+    ----------
+    config
+        Filters a level (the deepest last) and the heads.
+
+    Returns
+    -------
+    keras.Model
+        float32 `(N, H, W, 3)` in [0, 1] to one map in [0, 1] a head, `(N, H, W, heads)`. `H` and `W` must be divisible
+        by 2 to the power of the number of levels.
+    """
+    image = keras.Input((None, None, 3), name="image")
+    first, *deeper = config.filters
+
+    features = _convolve(image, first, "stem", kernel_px=STEM_KERNEL_PX, stride=2)
+    features = _residual(features, first, "down_0")
+    skips = [features]
+    for level, n_filters in enumerate(deeper, start=1):
+        features = layers.MaxPooling2D(name=f"pool_{level}")(features)
+        features = _residual(_convolve(features, n_filters, f"down_{level}"), n_filters, f"down_{level}")
+        skips.append(features)
+
+    for level, n_filters in reversed(list(enumerate(config.filters[:-1]))):
+        features = layers.Conv2D(n_filters, 1, use_bias=False, name=f"reduce_{level}")(features)
+        features = layers.UpSampling2D(name=f"up_{level}")(features)
+        features = layers.Concatenate(name=f"skip_{level}")([features, skips[level]])
+        features = _residual(_convolve(features, n_filters, f"merge_{level}"), n_filters, f"merge_{level}")
+
+    # float32 under mixed precision too.
+    maps = layers.Conv2DTranspose(
+        len(config.heads), STEM_KERNEL_PX, strides=2, padding="same", activation="sigmoid", dtype="float32", name="maps"
+    )(features)
+    return keras.Model(image, maps, name="fast_unet")
+
+
+def _convolve(
+    features: keras.KerasTensor, n_filters: int, name: str, kernel_px: int = 3, stride: int = 1
+) -> keras.KerasTensor:
+    return layers.ReLU(name=f"{name}_relu")(_normalised(features, n_filters, name, kernel_px, stride))
+
+
+def _residual(features: keras.KerasTensor, n_filters: int, name: str) -> keras.KerasTensor:
+    change = _normalised(features, n_filters, f"{name}_residual")
+    return layers.ReLU(name=f"{name}_residual_relu")(layers.Add(name=f"{name}_add")([features, change]))
+
+
+def _normalised(
+    features: keras.KerasTensor, n_filters: int, name: str, kernel_px: int = 3, stride: int = 1
+) -> keras.KerasTensor:
+    convolved = layers.Conv2D(
+        n_filters,
+        kernel_px,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_convolution",
+    )(features)
+    return layers.BatchNormalization(momentum=0.95, name=f"{name}_normalisation")(convolved)

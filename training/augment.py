@@ -1,0 +1,108 @@
+"""Variation of an annotated image: what other microscopes, stains, magnifications and cameras would have shown."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+SCALES = (0.5, 2.0)
+DIAMETERS_PX = (7.0, 110.0)
+_ELASTIC_SPACING_PX = 32
+_ELASTIC_LARGEST_PX = 2.0
+
+
+def warp(
+    image: NDArray[np.uint16],
+    target: NDArray[np.uint8],
+    diameter_px: float,
+    size_px: tuple[int, int],
+    generator: np.random.Generator,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Cut a crop at a random place, turned, mirrored, scaled and bent; beyond the image's edge it is mirrored.
+
+    Parameters
+    ----------
+    image
+        `(H, W, 3)`, 0 to 65,535.
+    target
+        `(H, W, C)`, 0 to 255.
+    diameter_px
+        Typical nucleus; the scale is held where it stays within `DIAMETERS_PX`.
+    size_px
+        Height and width of the crop.
+
+    Returns
+    -------
+    tuple of ndarray
+        The crop of the image `(*size_px, 3)` and of the target `(*size_px, C)`, both in [0, 1].
+    """
+    scale = np.exp(generator.uniform(*np.log(SCALES)))
+    scale = np.clip(scale, min(1, DIAMETERS_PX[0] / diameter_px), max(1, DIAMETERS_PX[1] / diameter_px))
+    stretch = np.exp(generator.uniform(-0.15, 0.15))
+    angle = generator.uniform(0, 2 * np.pi)
+    mirror = generator.choice((-1, 1))
+    to_source = (
+        np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        @ np.diag((mirror * stretch, 1 / stretch))
+        / scale
+    )
+    # Where the crop's middle comes from: anywhere that keeps an unturned crop inside the image.
+    centre = [
+        generator.uniform(min(half, length / 2), max(length - half, length / 2)) - 0.5
+        for length, half in zip(image.shape, np.divide(size_px, 2 * scale))
+    ]
+    rows, columns = np.indices(size_px, np.float32) - (np.array(size_px, np.float32) - 1).reshape(2, 1, 1) / 2
+    rows, columns = (place + _bend(size_px, generator) for place in (rows, columns))
+    source = [np.float32(centre[i] + to_source[i, 0] * rows + to_source[i, 1] * columns) for i in range(2)]
+    blur_px = 0.4 / scale if scale < 1 else 0
+
+    def cut(array: NDArray[Any], blur_px: float) -> NDArray[np.float32]:
+        sharp = cv2.GaussianBlur(array, (0, 0), blur_px) if blur_px else array
+        found = cv2.remap(
+            sharp, np.asarray(source[1]), np.asarray(source[0]), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        return np.divide(found, np.iinfo(array.dtype).max, dtype=np.float32)
+
+    return cut(image, blur_px), cut(target, 0)
+
+
+def _bend(size_px: tuple[int, int], generator: np.random.Generator) -> NDArray[np.float32]:
+    coarse = generator.standard_normal([length // _ELASTIC_SPACING_PX + 2 for length in size_px]).astype(np.float32)
+    bend = cv2.resize(coarse, size_px[::-1], interpolation=cv2.INTER_CUBIC)
+    return bend * np.float32(generator.uniform(0, _ELASTIC_LARGEST_PX))
+
+
+def recolour(image: NDArray[np.float32], generator: np.random.Generator) -> NDArray[np.float32]:
+    """Change stain, brightness, contrast, sharpness and noise of an image `(H, W, 3)` in [0, 1]."""
+
+    def happens(probability: float) -> bool:
+        return bool(generator.random() < probability)
+
+    is_grey = np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])
+    if not is_grey and happens(0.15):
+        image, is_grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2), True
+    if not is_grey:
+        image = image ** np.exp(generator.normal(0, 0.2, 3)).astype(np.float32)
+        image = np.clip(image * generator.uniform(0.85, 1.1, 3).astype(np.float32), 0, 1)
+    if happens(0.1):
+        image = 1 - image
+    if happens(0.6):
+        image = image ** np.float32(2 ** generator.uniform(-1, 1))
+    if happens(0.5):
+        gain, offset = generator.uniform(0.6, 1.3), generator.uniform(-0.1, 0.1)
+        image = np.clip((image - 0.5) * np.float32(gain) + np.float32(0.5 * gain + offset), 0, 1)
+    if happens(0.2):
+        light = cv2.resize(generator.uniform(0.5, 1, (3, 3)).astype(np.float32), image.shape[1::-1])
+        image = image * light[..., np.newaxis]
+    if happens(0.2):
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), generator.uniform(0.5, 2)), np.float32)
+    if happens(0.3):
+        shape = (*image.shape[:2], 1) if is_grey else image.shape
+        image = image + generator.standard_normal(shape, np.float32) * np.float32(generator.uniform(0, 0.08))
+    image = np.clip(image, 0, 1)
+    if happens(0.15):
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(30, 95))]
+        coded = cv2.imencode(".jpg", (image * 255).round().astype(np.uint8), quality)[1]
+        image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.float32) / np.float32(255)
+    return image.astype(np.float32)

@@ -1,0 +1,109 @@
+"""An endless, repeatable stream of varied crops from annotated images of any size."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.augment import recolour, warp
+from training.config import TrainingConfig
+from training.dataset import DatasetError, Sample
+from training.splits import Splits
+from training.targets import Arrays, instance_targets, normalised_image
+
+_UINT16_MAX = 65_535
+
+
+class Annotated(NamedTuple):
+    """One image in memory: `image` uint16 (H, W, 3), `target` uint8 (H, W, 3), a typical nucleus's diameter."""
+
+    image: NDArray[np.uint16]
+    target: NDArray[np.uint8]
+    diameter_px: float
+    modality: str
+
+
+def load_annotated(samples: Sequence[Sample], splits: Splits, config: TrainingConfig, name: str) -> list[Annotated]:
+    """All samples, normalised.
+
+    Raises
+    ------
+    DatasetError
+        Names every image and mask that cannot be read.
+    """
+    annotated, problems = [], []
+    for sample in tqdm(samples, desc=f"Reading {name}", unit="image"):
+        try:
+            image = normalised_image(sample, config.normalisation)
+            labels = sample.labels(image.shape[:2])
+        except DatasetError as exc:
+            problems.append(str(exc))
+            continue
+        areas = np.bincount(labels.ravel())[1:]
+        diameter_px = 2 * float(np.sqrt(np.median(areas[areas > 0]) / np.pi)) if areas.any() else np.inf
+        annotated.append(
+            Annotated(
+                (image * _UINT16_MAX).round().astype(np.uint16),
+                instance_targets(labels),
+                diameter_px,
+                splits[sample.image_id].modality,
+            )
+        )
+    if problems:
+        raise DatasetError("\n".join(problems))
+    return annotated
+
+
+class Crops:
+    """Crop `n` depends on `n` and the seed alone, so that a resumed run repeats an unbroken one.
+
+    An image is drawn with a probability in inverse proportion to the square root of how many there are of its modality:
+    rare kinds come more often than they occur, but not as often as common ones.
+    """
+
+    def __init__(self, annotated: Sequence[Annotated], config: TrainingConfig) -> None:
+        self._annotated = annotated
+        self._config = config
+        n_images = Counter(image.modality for image in annotated)
+        weights = np.array([n_images[image.modality] ** -0.5 for image in annotated])
+        self._probabilities = weights / weights.sum()
+
+    def crop(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Image and target `(*image_size_px, 3)` of crop `n`."""
+        generator = np.random.default_rng((self._config.seed, n))
+        chosen = self._annotated[generator.choice(len(self._annotated), p=self._probabilities)]
+        image, target = warp(chosen.image, chosen.target, chosen.diameter_px, self._config.image_size_px, generator)
+        return recolour(image, generator), target
+
+    def batches(self, first_crop: int) -> tf.data.Dataset:
+        """Batches from one crop on, prepared beside the training."""
+        specs = tf.TensorSpec((*self._config.image_size_px, 3), tf.float32)
+
+        def prepare(n: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            crop = tf.numpy_function(self.crop, [n], [tf.float32, tf.float32])
+            return tuple(tf.ensure_shape(array, specs.shape) for array in crop)
+
+        numbers = tf.data.Dataset.counter(first_crop)
+        crops = numbers.map(prepare, num_parallel_calls=2)
+        return crops.batch(self._config.batch_size).prefetch(2)
+
+
+def middles(annotated: Sequence[Annotated], config: TrainingConfig) -> Arrays:
+    """The unvaried crop in the middle of each image, for validation; beyond the image's edge it is mirrored."""
+
+    def middle(array: NDArray[Any]) -> NDArray[np.float32]:
+        missing = [max(0, size - length) for size, length in zip(config.image_size_px, array.shape)]
+        padding = [(lacking // 2, lacking - lacking // 2) for lacking in missing]
+        padded = np.pad(array, (*padding, (0, 0)), mode="symmetric")
+        starts = [(length - size) // 2 for size, length in zip(config.image_size_px, padded.shape)]
+        window = tuple(slice(start, start + size) for start, size in zip(starts, config.image_size_px))
+        cut: NDArray[np.float32] = padded[window].astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+        return cut
+
+    return Arrays(
+        np.array([middle(one.image) for one in annotated]), np.array([middle(one.target) for one in annotated])
+    )
