@@ -16,17 +16,14 @@ class TrainingConfig(BaseModel):
     ----------
     architecture
         A key of `training.architectures.ARCHITECTURES`.
-    filters
-        Filters a level, the deepest last.
-    dropout
-        Part of the activations that is dropped between two convolutions.
+    filters, dropout
+        Of U-Nets: filters a level, the deepest last, and the part of the activations that is dropped between two
+        convolutions.
     heads
         What the network answers: one map each.
     sampling
         `resized`: every image once an epoch, resized to `image_size_px`, as the original recipe does. `crops`: as many
         varied crops of `image_size_px` an epoch as there are images, at the images' own resolution.
-    average_momentum
-        Momentum of the moving average of the weights, which is then validated and exported in their place.
     learning_rate, cooldown
         The rate stays constant until the last `cooldown` part of the epochs, over which it falls linearly to 0.
     """
@@ -34,8 +31,8 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     preset: str
-    architecture: Literal["unet", "fast_unet"]
-    filters: tuple[int, ...]
+    architecture: Literal["alexnet_fcn", "fast_unet", "fc_densenet56", "fc_densenet103", "unet"]
+    filters: tuple[int, ...] = ()
     dropout: float = Field(0, ge=0, lt=1)
     heads: tuple[Head, ...] = ("probability",)
     sampling: Literal["resized", "crops"] = "resized"
@@ -45,7 +42,6 @@ class TrainingConfig(BaseModel):
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     cooldown: float = Field(0, ge=0, le=1)
-    average_momentum: float | None = Field(None, gt=0, lt=1)
     seed: int = Field(ge=0)
     mixed_precision: bool = False
 
@@ -61,10 +57,9 @@ PRESETS = {
             sampling="crops",
             image_size_px=(256, 256),
             batch_size=4,
-            epochs=300,
+            epochs=64,
             learning_rate=1e-3,
-            cooldown=0.3,
-            average_momentum=0.999,
+            cooldown=0.4,
             seed=0,
         ),
         TrainingConfig(
@@ -100,7 +95,6 @@ PRESETS = {
             epochs=3,
             learning_rate=1e-2,
             cooldown=0.5,
-            average_momentum=0.5,
             seed=0,
         ),
     )

@@ -19,7 +19,7 @@ from app.segmentation.model_card import Calibration, Contract, ModelCard
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import find_nuclei
 from app.segmentation.predict import SavedModelPredictor
-from training.architectures import ARCHITECTURES
+from training.architectures import ARCHITECTURES, COARSEST_PX
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample, data_digest
 from training.run import Run
@@ -40,7 +40,7 @@ class Serving(tf.Module):
         float32 `(N, h, w, 3)` to `(N, h, w, heads)`.
     config
         What it was trained with: `resized` networks see every image at their own size; the others see its own pixels,
-        mirrored at its right and lower edge up to a multiple of the network's coarsest pixel.
+        mirrored at its right and lower edge up to a multiple of `COARSEST_PX`.
     """
 
     def __init__(self, network: keras.Model, config: TrainingConfig) -> None:
@@ -55,8 +55,7 @@ class Serving(tf.Module):
         if self._config.sampling == "resized":
             maps = resize(self.network(resize(image, self._config.image_size_px), training=False), size)
         else:
-            coarsest_px = 2 ** len(self._config.filters)
-            padded = -(-size // coarsest_px) * coarsest_px
+            padded = -(-size // COARSEST_PX) * COARSEST_PX
             rows, columns = (_mirrored(size[axis], padded[axis]) for axis in (0, 1))
             image = tf.gather(tf.gather(image, rows, axis=1), columns, axis=2)
             maps = self.network(image, training=False)[:, : size[0], : size[1]]

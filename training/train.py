@@ -48,13 +48,11 @@ def train(
         model = run.load_last() if first_epoch else build(config)
     n_steps = math.ceil(len(images.image if isinstance(images, Arrays) else images) / config.batch_size)
     history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
-    average = [keras.callbacks.SwapEMAWeights()] if config.average_momentum else []
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
         history,
         keras.callbacks.TensorBoard(str(run.tensorboard_path)),
-        *average,
-        Checkpoint(run, *average),
+        Checkpoint(run),
         TqdmCallback(verbose=1, initial=first_epoch, desc=f"Training {config.preset}"),
     ]
     if isinstance(images, Arrays):
@@ -83,11 +81,7 @@ def train(
 def build(config: TrainingConfig) -> keras.Model:
     """The configured network, compiled with Adam and the loss of its heads."""
     model = ARCHITECTURES[config.architecture](config)
-    optimiser = keras.optimizers.Adam(
-        config.learning_rate,
-        use_ema=config.average_momentum is not None,
-        ema_momentum=config.average_momentum or 0,
-    )
+    optimiser = keras.optimizers.Adam(config.learning_rate)
     if config.sampling == "resized":
         model.compile(optimiser, "binary_crossentropy", metrics=["accuracy"])
     else:
@@ -159,10 +153,9 @@ class EpochSeeds(keras.callbacks.Callback):
 class Checkpoint(keras.callbacks.Callback):
     """Saves the model after each epoch, and apart from that the best one by validation loss."""
 
-    def __init__(self, run: Run, average: keras.callbacks.SwapEMAWeights | None = None) -> None:
+    def __init__(self, run: Run) -> None:
         super().__init__()
         self._run = run
-        self._average = average
         self._best_loss = min((row["val_loss"] for row in run.history()), default=math.inf)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -170,12 +163,7 @@ class Checkpoint(keras.callbacks.Callback):
         loss = (logs or {})["val_loss"]
         if loss < self._best_loss:
             self._best_loss = loss
-            # Its test hooks put the average of the weights in their place, and back.
-            if self._average:
-                self._average.on_test_begin()
             self._run.save_best(self.model)
-            if self._average:
-                self._average.on_test_end()
         self._run.save_last(self.model, epoch + 1)
 
 

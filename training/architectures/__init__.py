@@ -4,8 +4,19 @@ from collections.abc import Callable
 
 import keras
 
+from training.architectures.alexnet_fcn import alexnet_fcn
 from training.architectures.fast_unet import fast_unet
+from training.architectures.tiramisu import fc_densenet56, fc_densenet103
 from training.architectures.unet import unet
 from training.config import TrainingConfig
 
-ARCHITECTURES: dict[str, Callable[[TrainingConfig], keras.Model]] = {"fast_unet": fast_unet, "unet": unet}
+# By `TrainingConfig.architecture`.
+ARCHITECTURES: dict[str, Callable[[TrainingConfig], keras.Model]] = {
+    "alexnet_fcn": alexnet_fcn,
+    "fast_unet": fast_unet,
+    "fc_densenet56": fc_densenet56,
+    "fc_densenet103": fc_densenet103,
+    "unet": unet,
+}
+# No network here halves its input more often than five times.
+COARSEST_PX = 32

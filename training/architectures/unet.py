@@ -15,14 +15,15 @@ def unet(config: TrainingConfig) -> keras.Model:
     Parameters
     ----------
     config
-        Filters a level (the deepest last), dropout, and the image size, which must be divisible by 2 once a level.
+        Filters a level (the deepest last), dropout, and the heads.
 
     Returns
     -------
     keras.Model
-        float32 `(N, H, W, 3)` in [0, 1] to foreground probability `(N, H, W, 1)`.
+        float32 `(N, H, W, 3)` in [0, 1] to one map in [0, 1] a head, `(N, H, W, heads)`. `H` and `W` must be divisible
+        by 2 once a level.
     """
-    image = keras.Input((*config.image_size_px, 3), name="image")
+    image = keras.Input((None, None, 3), name="image")
     *levels, deepest = config.filters
 
     features, skips = image, []
@@ -38,9 +39,9 @@ def unet(config: TrainingConfig) -> keras.Model:
         features = layers.Concatenate(name=f"skip_{n_filters}")([features, skip])
         features = _convolve_twice(features, n_filters, config.dropout, f"merge_{n_filters}")
 
-    # Probabilities stay float32 under mixed precision.
-    probability = layers.Conv2D(1, 1, activation="sigmoid", dtype="float32", name="probability")(features)
-    return keras.Model(image, probability, name="unet")
+    # float32 under mixed precision too.
+    maps = layers.Conv2D(len(config.heads), 1, activation="sigmoid", dtype="float32", name="maps")(features)
+    return keras.Model(image, maps, name="unet")
 
 
 def _convolve_twice(features: keras.KerasTensor, n_filters: int, dropout: float, name: str) -> keras.KerasTensor:
