@@ -13,6 +13,11 @@ class SegmentationOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    quality: Literal["fast", "best"] = Field(
+        "fast",
+        description="`fast` (the network sees the image once) or `best` (eight times, turned and mirrored, and the "
+        "mean of its answers counts: a little better, eight times slower)",
+    )
     threshold: Threshold = Field(
         "model",
         description="`model` (the card's calibrated value), `mean` (the image's mean probability), `otsu`, or a number "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.errors import SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.decode import Caveat, DecodedImage, decode_image, decode_mask
-from app.segmentation.maps import Maps, Predictor
+from app.segmentation.maps import Maps, Predictor, predict_best
 from app.segmentation.measure import Table, measure
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
 from app.segmentation.model_card import Calibration, ModelCard, read_model_card
@@ -122,7 +122,7 @@ class Segmenter:
             decoded = decode_image(data, self.max_pixels)
         with _timed(timing_ms, "predict"):
             image = self.normalise(decoded.image)
-            maps = self.predictor.predict(image)
+            maps = self.predict(image, options)
         with _timed(timing_ms, "split"):
             threshold, min_area_px, labels = find_nuclei(maps, options, self.card.calibration)
         with _timed(timing_ms, "measure"):
@@ -156,6 +156,10 @@ class Segmenter:
             matching=matching,
             average_precision=average_precision(matching),
         )
+
+    def predict(self, image: NDArray[np.float32], options: SegmentationOptions) -> Maps:
+        """The network's maps of a normalised image, in the quality asked for."""
+        return predict_best(self.predictor, image) if options.quality == "best" else self.predictor.predict(image)
 
     def normalise(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """An image as the network wants it."""

@@ -40,6 +40,7 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
     assert set(segment["responses"]["200"]["content"]) == {"application/json", "image/png", "image/tiff", "text/csv"}
     parameters = {parameter["name"] for parameter in segment["parameters"]}
     assert parameters == {
+        "quality",
         "threshold",
         "split_touching",
         "min_area_px",

@@ -39,11 +39,12 @@ def test_json_holds_count_mask_and_table(client: TestClient) -> None:
 
 
 def test_options_are_applied_and_echoed(client: TestClient) -> None:
-    body = post(client, threshold="0.4", exclude_border=True, pixel_size_um=0.5, min_area_px=7).json()
+    body = post(client, quality="best", threshold="0.4", exclude_border=True, pixel_size_um=0.5, min_area_px=7).json()
     assert body["count"] == 2
     assert body["nuclei"][0]["area_um2"] == body["nuclei"][0]["area_px"] / 4
     assert body["image"]["pixel_size_um"] == 0.5
     assert body["provenance"]["options"] == {
+        "quality": "best",
         "threshold": 0.4,
         "split_touching": True,
         "min_area_px": 7,
