@@ -27,7 +27,9 @@ def card(**changes: Any) -> ModelCard:
         "name": "fake",
         "version": "1",
         "created": date(2026, 1, 1),
-        "architecture": Architecture(name="threshold", n_parameters=0, description="Brightness as probability."),
+        "architecture": Architecture(
+            name="threshold", n_parameters=0, multiply_adds_per_megapixel=0, description="Brightness as probability."
+        ),
         "normalisation": Normalisation(low_percentile=0, high_percentile=100),
         "calibration": Calibration(threshold=0.5, marker_depth=0.1, min_area_px=0),
         "data": Data(name="none", licence="CC0-1.0", sha256=DIGEST, splits_sha256=DIGEST, n_images={}),

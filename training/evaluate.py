@@ -1,6 +1,6 @@
 """Scores an exported model, through the very steps that the service runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,17 +19,19 @@ from training.targets import resize_image, resize_mask
 ALL = "all"
 # The size at which the original report's figure was measured.
 ORIGINAL_SIZE_PX = (128, 128)
+N_RESAMPLES = 1000
 COLUMNS = {
     "n_images": "images",
-    "iou_original": "IoU at 128 x 128, mean rule",
-    "iou_mean": "IoU, mean rule",
-    "iou_half": "IoU, threshold 0.5",
-    "iou": "IoU, model's threshold",
+    "iou": "IoU",
     "ap50": "AP50",
     "average_precision": "AP 0.50:0.95",
+    "f1": "F1 at 0.5",
     "count_true": "nuclei",
     "count_predicted": "counted",
     "count_error": "count error",
+    "iou_half": "IoU, threshold 0.5",
+    "iou_mean": "IoU, mean rule",
+    "iou_original": "IoU at 128 x 128, mean rule",
 }
 _PERCENT = {"count_error"}
 _WHOLE = {"n_images", "count_true", "count_predicted"}
@@ -37,21 +39,28 @@ _WHOLE = {"n_images", "count_true", "count_predicted"}
 
 @dataclass(frozen=True)
 class ImageScores:
-    """One image: IoU by four rules, and the matching of the nuclei that the service would answer."""
+    """One image: IoU of its mask, and the matching of its nuclei at IoU 0.50 to 0.95.
 
-    iou_original: float
-    iou_mean: float
-    iou_half: float
+    Attributes
+    ----------
+    iou_by_rule
+        IoU of masks made by other rules than the method's own, by the figure's name.
+    """
+
+    image_id: str
+    modality: str
     iou: float
     matching: list[Matching]
+    iou_by_rule: dict[str, float]
 
 
-def evaluate(folder: Path, samples: Sequence[Sample], splits: Splits) -> dict[str, dict[str, float]]:
-    """Figures of the model in `folder`, for each modality and for all images.
+def evaluate(
+    folder: Path, samples: Sequence[Sample], splits: Splits, options: SegmentationOptions
+) -> dict[str, dict[str, float]]:
+    """Figures of the model in `folder`, for each modality and for all images; see `summarise`.
 
-    IoU is the mean over images of that of the whole mask. AP50 is TP/(TP+FP+FN) at IoU 0.5, pooled over images;
-    `average_precision` its mean over IoU 0.50:0.05:0.95, averaged over images as in the 2018 Data Science Bowl.
-    `count_error` is the excess of nuclei counted over true ones, as a part of the true ones.
+    Beside them stand the IoU of the mask at a threshold of 0.5 and at the image's mean probability, and that of the
+    original report: images and masks resized to 128 x 128, thresholded at the mean.
 
     Raises
     ------
@@ -61,63 +70,123 @@ def evaluate(folder: Path, samples: Sequence[Sample], splits: Splits) -> dict[st
         An image or mask cannot be read.
     """
     segmenter = Segmenter.load(folder, "auto", MAX_PIXELS)
-    groups: dict[str, list[ImageScores]] = {}
-    for sample in tqdm(samples, desc="Evaluating", unit="image"):
-        scores = score(segmenter, sample)
-        modality = splits[sample.image_id].modality if sample.image_id in splits else "unknown"
-        groups.setdefault(modality, []).append(scores)
-    everything = [scores for group in groups.values() for scores in group]
-    return {name: _summarise(group) for name, group in sorted(groups.items())} | {ALL: _summarise(everything)}
+    everything = [
+        score(segmenter, sample, splits, options) for sample in tqdm(samples, desc="Evaluating", unit="image")
+    ]
+    return by_modality(everything, summarise)
 
 
-def score(segmenter: Segmenter, sample: Sample) -> ImageScores:
+def score(segmenter: Segmenter, sample: Sample, splits: Splits, options: SegmentationOptions) -> ImageScores:
     """Score one image."""
     image = segmenter.normalise(sample.image())
     truth = sample.labels(image.shape[:2])
-    maps = segmenter.predictor.predict(image)
-    probability = maps.probability
-    labels = find_nuclei(maps, SegmentationOptions(), segmenter.card.calibration)[2]
-    small_probability = segmenter.predictor.predict(resize_image(image, ORIGINAL_SIZE_PX)).probability
+    maps = segmenter.predict(image, options)
+    labels = find_nuclei(maps, options, segmenter.card.calibration)[2]
+    small_probability = segmenter.predict(resize_image(image, ORIGINAL_SIZE_PX), options).probability
     small_mask = binarise(small_probability, threshold_value(small_probability, "mean"))
-    return ImageScores(
+    mean = threshold_value(maps.probability, "mean")
+    return score_labels(
+        sample,
+        splits,
+        truth,
+        labels,
+        iou_half=pixel_scores(truth > 0, binarise(maps.probability, 0.5)).iou,
+        iou_mean=pixel_scores(truth > 0, binarise(maps.probability, mean)).iou,
         iou_original=pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
-        iou_mean=pixel_scores(truth > 0, binarise(probability, threshold_value(probability, "mean"))).iou,
-        iou_half=pixel_scores(truth > 0, binarise(probability, 0.5)).iou,
-        iou=pixel_scores(truth > 0, labels > 0).iou,
-        matching=match_all(truth, labels),
     )
 
 
-def _summarise(group: list[ImageScores]) -> dict[str, float]:
-    at_half = [scores.matching[0] for scores in group]
-    tp, fp, fn = (sum(getattr(matching, name) for matching in at_half) for name in ("tp", "fp", "fn"))
-    figures = {
-        "n_images": len(group),
-        "iou_original": np.mean([scores.iou_original for scores in group]),
-        "iou_mean": np.mean([scores.iou_mean for scores in group]),
-        "iou_half": np.mean([scores.iou_half for scores in group]),
-        "iou": np.mean([scores.iou for scores in group]),
-        "ap50": pooled_accuracy(at_half),
-        "average_precision": np.mean([average_precision(scores.matching) for scores in group]),
-        "count_true": tp + fn,
-        "count_predicted": tp + fp,
+def score_labels(
+    sample: Sample, splits: Splits, truth: np.ndarray, labels: np.ndarray, **iou_by_rule: float
+) -> ImageScores:
+    """Score the nuclei that some method found in an image, `(H, W)`, against the true ones."""
+    modality = splits[sample.image_id].modality if sample.image_id in splits else "unknown"
+    return ImageScores(
+        sample.image_id, modality, pixel_scores(truth > 0, labels > 0).iou, match_all(truth, labels), iou_by_rule
+    )
+
+
+def by_modality(
+    scores: Sequence[ImageScores], figures: Callable[[Sequence[ImageScores]], dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Figures of the images of each modality, and of all."""
+    modalities = sorted({one.modality for one in scores})
+    return {name: figures([one for one in scores if one.modality == name]) for name in modalities} | {
+        ALL: figures(scores)
+    }
+
+
+def summarise(scores: Sequence[ImageScores]) -> dict[str, float]:
+    """Figures of several images together.
+
+    Returns
+    -------
+    dict
+        `iou`: mean over images of the whole mask's. `ap50`: TP/(TP+FP+FN) at IoU 0.5, pooled over images.
+        `average_precision`: mean over IoU 0.50:0.05:0.95, then over images, as in the 2018 Data Science Bowl. `f1`:
+        2TP/(2TP+FP+FN) at IoU 0.5, pooled. `count_error`: excess of nuclei counted over true ones, as a part of the
+        true ones. Each of these has a 95 % interval, `..._low` to `..._high`, by bootstrap over images (Efron 1979).
+    """
+    main = _main_figures(scores)
+    generator = np.random.default_rng(0)
+    resampled = [
+        _main_figures([scores[index] for index in generator.integers(0, len(scores), len(scores))])
+        for _ in range(N_RESAMPLES)
+    ]
+    for name in list(main):
+        low, high = np.percentile([figures[name] for figures in resampled], (2.5, 97.5))
+        main |= {f"{name}_low": low, f"{name}_high": high}
+    tp, fp, fn = _counts(scores)
+    rules = {rule: float(np.mean([one.iou_by_rule[rule] for one in scores])) for rule in scores[0].iou_by_rule}
+    whole = {"n_images": len(scores), "count_true": tp + fn, "count_predicted": tp + fp}
+    return {name: round(float(value), 4) for name, value in (whole | main | rules).items()}
+
+
+def _main_figures(scores: Sequence[ImageScores]) -> dict[str, float]:
+    tp, fp, fn = _counts(scores)
+    return {
+        "iou": float(np.mean([one.iou for one in scores])),
+        "ap50": pooled_accuracy(one.matching[0] for one in scores),
+        "average_precision": float(np.mean([average_precision(one.matching) for one in scores])),
+        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0,
         "count_error": (fp - fn) / (tp + fn) if tp + fn else float(fp),
     }
-    return {name: round(float(value), 4) for name, value in figures.items()}
+
+
+def _counts(scores: Iterable[ImageScores]) -> tuple[int, int, int]:
+    tp, fp, fn = np.sum([(one.matching[0].tp, one.matching[0].fp, one.matching[0].fn) for one in scores], axis=0)
+    return int(tp), int(fp), int(fn)
 
 
 def report(evaluation: Evaluation) -> str:
-    """The figures as a Markdown table, below the command that made them."""
-
-    def cell(name: str, value: float) -> str:
-        return f"{value:+.1%}" if name in _PERCENT else f"{value:.0f}" if name in _WHOLE else f"{value:.3f}"
-
+    """The figures as a Markdown table with their intervals, below the command that made them."""
     lines = [
         f"Made by `{evaluation.command}` on the {evaluation.n_images} {evaluation.split} images.",
+        "Below a figure stands its 95 % interval (bootstrap over images).",
         "",
-        "| images of | " + " | ".join(COLUMNS.values()) + " |",
-        "|---" * (len(COLUMNS) + 1) + "|",
     ]
-    for group, figures in evaluation.figures.items():
-        lines.append(f"| {group} | " + " | ".join(cell(name, figures[name]) for name in COLUMNS) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *table("images of", evaluation.figures)]) + "\n"
+
+
+def table(first_column: str, figures: dict[str, dict[str, float]]) -> list[str]:
+    """Lines of a Markdown table, one row a group; columns that no group has are left out."""
+    columns = [name for name in COLUMNS if any(name in of_group for of_group in figures.values())]
+    return [
+        f"| {first_column} | " + " | ".join(COLUMNS[name] for name in columns) + " |",
+        "|---" * (len(columns) + 1) + "|",
+        *(
+            f"| {group} | " + " | ".join(_cell(name, of_group) for name in columns) + " |"
+            for group, of_group in figures.items()
+        ),
+    ]
+
+
+def _cell(name: str, figures: dict[str, float]) -> str:
+    def text(value: float) -> str:
+        return f"{value:+.1%}" if name in _PERCENT else f"{value:.0f}" if name in _WHOLE else f"{value:.3f}"
+
+    if name not in figures:
+        return ""
+    if f"{name}_low" not in figures:
+        return text(figures[name])
+    return f"{text(figures[name])}<br>{text(figures[f'{name}_low'])} to {text(figures[f'{name}_high'])}"

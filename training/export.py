@@ -1,5 +1,6 @@
 """Writes a run's best network as a SavedModel with its card."""
 
+import math
 import shutil
 import tempfile
 from collections import Counter
@@ -101,7 +102,10 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
             version=folder.name,
             created=datetime.now(UTC).date(),
             architecture=model_card.Architecture(
-                name=config.architecture, n_parameters=network.count_params(), description=_first_line(config)
+                name=config.architecture,
+                n_parameters=network.count_params(),
+                multiply_adds_per_megapixel=multiply_adds_per_megapixel(network, config),
+                description=_first_line(config),
             ),
             contract=contract_of(config),
             normalisation=config.normalisation,
@@ -124,6 +128,22 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
         card.write(written)
         shutil.move(written, folder)
     return card
+
+
+def multiply_adds_per_megapixel(network: keras.Model, config: TrainingConfig) -> int:
+    """Multiply-adds of the network's convolutions for an image of 1,000,000 pixels.
+
+    A network that sees every image resized needs the same for an image of any size.
+    """
+    size_px = config.image_size_px if config.sampling == "resized" else (32 * COARSEST_PX, 32 * COARSEST_PX)
+    sized = keras.models.clone_model(network, input_tensors=keras.Input((*size_px, 3)))
+    n_multiply_adds = 0
+    for layer in sized.layers:
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Conv2DTranspose):
+            # A transposed convolution multiplies its kernel with every pixel that goes in, the other that comes out.
+            places = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
+            n_multiply_adds += math.prod(places.shape[1:3]) * math.prod(layer.kernel.shape)
+    return n_multiply_adds if config.sampling == "resized" else round(n_multiply_adds * 1_000_000 / math.prod(size_px))
 
 
 def contract_of(config: TrainingConfig) -> Contract:

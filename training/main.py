@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="a folder that export wrote")
     evaluate.add_argument("--splits", type=Path, metavar="CSV", help="which image belongs to which split")
     evaluate.add_argument("--split", choices=("train", "val", "test"), default="test", help="(%(default)s)")
+    evaluate.add_argument("--quality", choices=("fast", "best"), default="fast", help="(%(default)s)")
     evaluate.add_argument("--report", type=Path, metavar="MARKDOWN", help="write the table here")
     evaluate.add_argument("--record", action="store_true", help="write the figures into the model's card")
     evaluate.set_defaults(command=_evaluate)
@@ -156,25 +157,29 @@ def _export(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from app.segmentation.model_card import Evaluation, read_model_card
+    from app.segmentation.options import SegmentationOptions
     from training.dataset import find_samples
     from training.evaluate import evaluate, report
     from training.splits import read_splits, samples_of
 
     samples, splits, split = find_samples(options.data), {}, "all"
     if options.splits:
-        splits, split = read_splits(options.splits), options.split
+        ids = {sample.image_id for sample in samples}
+        # A splits file may name images of other data sets too.
+        splits = {image_id: row for image_id, row in read_splits(options.splits).items() if image_id in ids}
+        split = options.split
         samples = samples_of(samples, splits, split)
     evaluation = Evaluation(
         command=options.command_line,
         split=split,
         n_images=len(samples),
-        figures=evaluate(options.model, samples, splits),
+        figures=evaluate(options.model, samples, splits, SegmentationOptions(quality=options.quality)),
     )
-    table = report(evaluation)
-    logger.info("%s", table)
+    text = report(evaluation)
+    logger.info("%s", text)
     if options.report:
-        options.report.write_text(table, encoding="utf-8")
+        options.report.write_text(text, encoding="utf-8")
     if options.record:
         card = read_model_card(options.model)
-        evaluations = card.evaluations | {split: evaluation}
-        card.model_copy(update={"evaluations": evaluations}).write(options.model)
+        name = " ".join([split, "+".join(sorted(path.stem for path in options.data)), options.quality])
+        card.model_copy(update={"evaluations": card.evaluations | {name: evaluation}}).write(options.model)

@@ -19,10 +19,11 @@ class _Frozen(BaseModel):
 
 
 class Architecture(_Frozen):
-    """Which network it is."""
+    """Which network it is, and what it costs: multiplications with an addition for an image of 1,000,000 pixels."""
 
     name: str
     n_parameters: int
+    multiply_adds_per_megapixel: int
     description: str
 
 

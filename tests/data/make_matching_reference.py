@@ -33,7 +33,7 @@ SCORES = ("precision", "recall", "f1", "accuracy", "panoptic_quality", "mean_mat
 def main() -> None:
     """Build the pairs, ask StarDist, write the file."""
     # Imported here because pytest's doctest collection imports this module where StarDist is not installed.
-    from stardist.matching import matching  # type: ignore[import-not-found]
+    from stardist.matching import matching
 
     reference = {
         "command": COMMAND,

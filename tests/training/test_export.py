@@ -112,13 +112,15 @@ def test_evaluate_reports_and_records(tiny_model: Path, tiny_run: Path, kaggle: 
     assert main([*arguments, "--splits", str(tiny_run / "splits.csv"), "--split", "val"]) == 0
     assert main(arguments) == 0
     card = read_model_card(tiny_model)
-    assert set(card.evaluations) == {"val", "all"}
-    figures = card.evaluations["all"].figures["all"]
+    assert set(card.evaluations) == {"val kaggle fast", "all kaggle fast"}
+    figures = card.evaluations["all kaggle fast"].figures["all"]
     assert (figures["n_images"], figures["count_true"]) == (12, 24)
     assert figures["iou"] > 0.3
     assert artefact_digest(tiny_model) == digest
     assert "on the 12 all images" in report.read_text()
-    assert f"| all | 12 | {figures['iou_original']:.3f} |" in report.read_text()
+    assert figures["iou_low"] <= figures["iou"] <= figures["iou_high"]
+    interval = f"{figures['iou']:.3f}<br>{figures['iou_low']:.3f} to {figures['iou_high']:.3f}"
+    assert f"| all | 12 | {interval} |" in report.read_text()
 
 
 @pytest.mark.parametrize("case", ["exists", "other data", "unfinished"])

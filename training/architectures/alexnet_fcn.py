@@ -53,6 +53,7 @@ def alexnet_fcn(config: TrainingConfig) -> keras.Model:
     return keras.Model(image, maps, name="alexnet_fcn")
 
 
+@keras.saving.register_keras_serializable("karyometer")
 def bilinear(shape: tuple[int, int, int, int], dtype: str | None = None) -> keras.KerasTensor:
     """Kernel `(size, size, n, n)` of a transposed convolution that interpolates bilinearly by half its size."""
     size_px, _, n_out, n_in = shape

@@ -1,0 +1,86 @@
+"""What is compared: a way from an image to its nuclei, and what it costs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
+
+from app.segmentation.model_card import Architecture
+from app.segmentation.normalise import normalise
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter, find_nuclei
+from app.segmentation.split import select, split
+from training.dataset import MAX_PIXELS
+
+OTSU_MARKER_DEPTH = 0.1
+OTSU_MIN_AREA_PX = 16
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way from an image `(H, W)` or `(H, W, 3)`, as decoded, to its labels `(H, W)`.
+
+    Attributes
+    ----------
+    n_parameters, multiply_adds_per_megapixel, artefact_bytes
+        Of its network; None without one, or where they are not known.
+    """
+
+    name: str
+    find: Callable[[NDArray[Any]], NDArray[np.int32]]
+    n_parameters: int | None = None
+    multiply_adds_per_megapixel: int | None = None
+    artefact_bytes: int | None = None
+
+
+def otsu() -> Method:
+    """Otsu's threshold and a watershed on the distance to the background; the rarer of both sides is nucleus."""
+
+    def find(image: NDArray[Any]) -> NDArray[np.int32]:
+        grey = normalise(image, 1, 99.8).mean(axis=2)
+        mask = grey > threshold_otsu(grey) if np.ptp(grey) else np.zeros(grey.shape, bool)
+        if mask.mean() > 0.5:
+            mask = ~mask
+        return select(split(mask, OTSU_MARKER_DEPTH), OTSU_MIN_AREA_PX, exclude_border=False)
+
+    return Method("Otsu + watershed", find)
+
+
+def exported(folder: Path, quality: str) -> Method:
+    """A model that `python -m training export` wrote, through the service's own steps."""
+    segmenter = Segmenter.load(folder, "cpu", MAX_PIXELS)
+    options = SegmentationOptions.model_validate({"quality": quality})
+    card = segmenter.card
+
+    def find(image: NDArray[Any]) -> NDArray[np.int32]:
+        maps = segmenter.predict(segmenter.normalise(image), options)
+        return find_nuclei(maps, options, card.calibration)[2]
+
+    return _network(
+        f"{card.name}/{card.version}" + (" best" if quality == "best" else ""), find, card.architecture, folder
+    )
+
+
+def _network(
+    name: str, find: Callable[[NDArray[Any]], NDArray[np.int32]], architecture: Architecture, folder: Path
+) -> Method:
+    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Method(name, find, architecture.n_parameters, architecture.multiply_adds_per_megapixel, n_bytes)
+
+
+def stardist(folder: Path) -> Method:
+    """StarDist 2D (Schmidt et al. 2018, arXiv:1806.03535), trained by `benchmarks.stardist`; needs the extra `peers`."""
+    from benchmarks.stardist import load
+
+    model = load(folder)
+
+    def find(image: NDArray[Any]) -> NDArray[np.int32]:
+        labels: NDArray[np.int32] = model.predict_instances(normalise(image, 1, 99.8))[0].astype(np.int32)
+        return labels
+
+    n_bytes = sum(path.stat().st_size for path in folder.glob("weights_best.*"))
+    return Method("StarDist 2D", find, model.keras_model.count_params(), None, n_bytes)
