@@ -73,7 +73,7 @@ def _network(
 
 
 def stardist(folder: Path) -> Method:
-    """StarDist 2D (Schmidt et al. 2018, arXiv:1806.03535), trained by `benchmarks.stardist`; needs the extra `peers`."""
+    """StarDist 2D (Schmidt et al. 2018, arXiv:1806.03535), trained by `benchmarks.stardist`; the extra `peers`."""
     from benchmarks.stardist import load
 
     model = load(folder)

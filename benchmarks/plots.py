@@ -9,9 +9,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy import sparse
 from skimage.segmentation import find_boundaries
 
+from app.segmentation.metrics import matched
 from app.segmentation.normalise import normalise
 from benchmarks.methods import Method
 from training.dataset import Sample
@@ -84,7 +84,9 @@ def _tile(sample: Sample, method: Method) -> NDArray[np.uint8]:
     image = sample.image()
     truth = sample.labels(image.shape[:2])
     labels = method.find(image)
-    found, missed = _matched(truth, labels)
+    # Background first, which is neither.
+    found = np.append(True, matched(labels, truth, 0.5))
+    missed = np.append(False, ~matched(truth, labels, 0.5))
     picture: NDArray[Any] = (normalise(image, 1, 99.8) * 255).astype(np.uint8)
     zoom = TILE_PX / max(truth.shape)
     size = (max(1, round(truth.shape[1] * zoom)), max(1, round(truth.shape[0] * zoom)))
@@ -99,16 +101,3 @@ def _tile(sample: Sample, method: Method) -> NDArray[np.uint8]:
     tile = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
     tile[: size[1], : size[0]] = picture
     return tile
-
-
-def _matched(truth: NDArray[np.int32], labels: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """By label: which of ours has a partner at an IoU of 0.5 or more, and which true one has none."""
-    overlap = sparse.coo_array(
-        (np.ones(truth.size), (truth.ravel(), labels.ravel())), shape=(truth.max() + 1, labels.max() + 1)
-    ).toarray()
-    union = overlap.sum(axis=1, keepdims=True) + overlap.sum(axis=0, keepdims=True) - overlap
-    good = overlap / union >= 0.5
-    good[0] = good[:, 0] = False
-    missed = ~good.any(axis=1)
-    missed[0] = False
-    return good.any(axis=0), missed

@@ -15,10 +15,13 @@ class Maps(NamedTuple):
         That the pixel belongs to a nucleus.
     distance
         Inner distance: 0 on a nucleus's outline, 1 in its middle; None of a network that does not part neighbours.
+    unlikeness
+        One number: how far the image lies from those that the network was trained on; None where it does not say.
     """
 
     probability: NDArray[np.float32]
     distance: NDArray[np.float32] | None = None
+    unlikeness: float | None = None
 
 
 class Predictor(Protocol):
@@ -30,17 +33,24 @@ class Predictor(Protocol):
 
 
 def predict_best(predictor: Predictor, image: NDArray[np.float32]) -> Maps:
-    """The mean of the maps of an image `(H, W, 3)` in its eight orientations: as it is, turned, mirrored, and both."""
-    sums: list[NDArray[np.float32]] = []
-    for n_turns in range(4):
-        for mirrored in (False, True):
-            turned = np.rot90(image[:, ::-1] if mirrored else image, n_turns)
-            for index, map_ in enumerate(predictor.predict(np.ascontiguousarray(turned))):
-                if map_ is None:
-                    continue
-                back = np.rot90(map_, -n_turns)
-                back = back[:, ::-1] if mirrored else back
-                if index == len(sums):
-                    sums.append(np.zeros(image.shape[:2], np.float32))
-                sums[index] += back / 8
-    return Maps(*sums)
+    """The mean of what is said of an image `(H, W, 3)` in its eight orientations: as it is, turned, mirrored, both."""
+    answers = [_predict_turned(predictor, image, n, mirrored) for n in range(4) for mirrored in (False, True)]
+    distances = [maps.distance for maps in answers if maps.distance is not None]
+    unlikenesses = [maps.unlikeness for maps in answers if maps.unlikeness is not None]
+    return Maps(
+        np.mean([maps.probability for maps in answers], axis=0),
+        np.mean(distances, axis=0) if distances else None,
+        float(np.mean(unlikenesses)) if unlikenesses else None,
+    )
+
+
+def _predict_turned(predictor: Predictor, image: NDArray[np.float32], n_turns: int, mirrored: bool) -> Maps:
+    """Turn and mirror the image, predict, and turn and mirror the maps back."""
+    turned = np.rot90(image[:, ::-1] if mirrored else image, n_turns)
+    maps = predictor.predict(np.ascontiguousarray(turned))
+
+    def back(map_: NDArray[np.float32]) -> NDArray[np.float32]:
+        upright = np.rot90(map_, -n_turns)
+        return upright[:, ::-1] if mirrored else upright
+
+    return Maps(back(maps.probability), None if maps.distance is None else back(maps.distance), maps.unlikeness)

@@ -4,7 +4,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 from skimage.measure import regionprops_table
+
+from app.segmentation.maps import Maps
+from app.segmentation.model_card import Confidence
 
 Table = dict[str, NDArray[Any]]
 
@@ -23,13 +27,16 @@ _PROPERTIES = {
     "eccentricity": "eccentricity",
     "solidity": "solidity",
 }
+# Probabilities closer to 0 or 1 than this say no more.
+_CERTAINTY = 1e-4
 _WHOLE_NUMBERS = {"label", "area_px"} | {name for name in _PROPERTIES if name.startswith("bbox")}
 
 
 def measure(
     labels: NDArray[np.int32],
     image: NDArray[Any],
-    probability: NDArray[np.float32],
+    maps: Maps,
+    confidence: Confidence,
     pixel_size_um: float | None,
 ) -> Table:
     """Measure every nucleus with scikit-image's `regionprops`.
@@ -41,8 +48,9 @@ def measure(
     image
         The image as uploaded, `(H, W)` or `(H, W, 3)`; intensities are in its own units, colours as the mean over
         channels.
-    probability
-        `(H, W)`; its mean over a nucleus is the nucleus's `confidence`.
+    maps, confidence
+        What the network said, and how it becomes each nucleus's `confidence`: the log-odds of the mean probability, and
+        the highest inner distance, weighed by a logistic model (Platt 1999).
     pixel_size_um
         Edge length of a pixel; without it `area_um2` is NaN.
 
@@ -54,7 +62,7 @@ def measure(
     grey = image if image.ndim == 2 else image.mean(axis=2)
     measured = regionprops_table(
         labels,
-        np.dstack([grey, probability]),
+        grey,
         properties=sorted({theirs.partition("-")[0] for theirs in _PROPERTIES.values()} | {"intensity_mean"}),
     )
     table: Table = {name: measured[theirs] for name, theirs in _PROPERTIES.items()}
@@ -62,8 +70,11 @@ def measure(
     height, width = labels.shape
     return table | {
         "area_um2": table["area_px"] * (np.nan if pixel_size_um is None else pixel_size_um**2),
-        "intensity_mean": measured["intensity_mean-0"],
-        "confidence": measured["intensity_mean-1"],
+        "intensity_mean": measured["intensity_mean"],
+        "confidence": expit(
+            confidence.intercept
+            + confidence_features(labels, maps) @ (confidence.probability_slope, confidence.distance_slope)
+        ),
         "touches_border": (
             (table["bbox_row_min_px"] == 0)
             | (table["bbox_col_min_px"] == 0)
@@ -71,6 +82,23 @@ def measure(
             | (table["bbox_col_max_px"] == width)
         ),
     }
+
+
+def confidence_features(labels: NDArray[np.int32], maps: Maps) -> NDArray[np.float64]:
+    """What tells true nuclei from invented ones.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, 2)
+        Log-odds of the mean probability over the nucleus, and its highest inner distance (0 where that is not known).
+    """
+    n_pixels = np.bincount(labels.ravel())
+    sums = np.bincount(labels.ravel(), maps.probability.ravel())
+    mean_probability = np.clip(sums[1:] / n_pixels[1:], _CERTAINTY, 1 - _CERTAINTY)
+    highest = np.zeros(len(n_pixels), np.float64)
+    if maps.distance is not None:
+        np.maximum.at(highest, labels.ravel(), maps.distance.ravel())
+    return np.stack([logit(mean_probability), highest[1:]], axis=1)
 
 
 def summarise(table: Table, labels: NDArray[np.int32]) -> dict[str, Any]:

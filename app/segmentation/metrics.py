@@ -106,6 +106,19 @@ def pooled_accuracy(matchings: Iterable[Matching]) -> float:
     return sum(tp for tp, _ in counts) / n_all if n_all else 1.0
 
 
+def matched(labels: NDArray[np.int32], others: NDArray[np.int32], thresh: float) -> NDArray[np.bool_]:
+    """Whether each nucleus of `labels`, `(N,)`, has one in `others` with an IoU at or above `thresh`, 0.5 or more.
+
+    Examples
+    --------
+    >>> matched(np.array([[1, 0, 2]]), np.array([[0, 0, 1]]), 0.5)
+    array([False,  True])
+    """
+    overlap_iou = _intersection_over_union(labels, others)
+    found: NDArray[np.bool_] = (overlap_iou >= thresh).sum(axis=1) > 0
+    return found
+
+
 def _intersection_over_union(truth: NDArray[np.int32], labels: NDArray[np.int32]) -> sparse.csr_array:
     """IoU of every pair of nuclei that overlap, `(n_true, n_predicted)`; sparse, so linear in pixels."""
     n_true, n_predicted = int(truth.max(initial=0)), int(labels.max(initial=0))

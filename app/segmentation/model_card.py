@@ -33,7 +33,8 @@ class Contract(_Frozen):
     The input is an RGB image of any size, normalised as `Normalisation` says; grey images are repeated three times. The
     output is the foreground probability at the same size and, where the network tells touching nuclei apart, the inner
     distance: 0 on a nucleus's outline, 1 in its middle. Whatever resizing or padding a network needs lies inside the
-    graph.
+    graph. A network may also answer one number an image, `(N,)`: how far its features lie from those of the images that
+    it was trained on.
     """
 
     signature: Literal["serving_default"] = "serving_default"
@@ -41,13 +42,9 @@ class Contract(_Frozen):
     input_shape: tuple[None, None, None, Literal[3]] = (None, None, None, 3)
     output_name: Literal["probability"] = "probability"
     distance_name: Literal["distance"] | None = None
+    unlikeness_name: Literal["unlikeness"] | None = None
     output_shape: tuple[None, None, None, Literal[1]] = (None, None, None, 1)
     dtype: Literal["float32"] = "float32"
-
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """All outputs, the probability first; each of `output_shape`."""
-        return (self.output_name,) if self.distance_name is None else (self.output_name, self.distance_name)
 
 
 class Normalisation(_Frozen):
@@ -55,6 +52,14 @@ class Normalisation(_Frozen):
 
     low_percentile: float = Field(ge=0, le=100)
     high_percentile: float = Field(ge=0, le=100)
+
+
+class Confidence(_Frozen):
+    """Logistic model of a nucleus being true: matched at an IoU of 0.5 or more. It begins as the mean probability."""
+
+    intercept: float = 0.0
+    probability_slope: float = 1.0
+    distance_slope: float = 0.0
 
 
 class Calibration(_Frozen):
@@ -69,11 +74,18 @@ class Calibration(_Frozen):
         `app.segmentation.split`.
     min_area_px
         Nuclei with fewer pixels are dropped.
+    confidence
+        How a nucleus's mean probability and highest inner distance become the probability that it is a true one; see
+        `app.segmentation.measure`.
+    largest_unlikeness
+        Images further from the training data than this are warned of; None where the network does not say.
     """
 
     threshold: float = Field(gt=0, lt=1)
     marker_depth: float = Field(gt=0, lt=1)
     min_area_px: int = Field(ge=0)
+    confidence: Confidence = Confidence()
+    largest_unlikeness: float | None = None
 
 
 class Data(_Frozen):

@@ -21,6 +21,11 @@ from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
 
+UNLIKE_TRAINING_DATA = Caveat(
+    "unlike_training_data",
+    "The image does not look like those that the model was trained on; look at the overlay before you use the numbers.",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
@@ -126,8 +131,12 @@ class Segmenter:
         with _timed(timing_ms, "split"):
             threshold, min_area_px, labels = find_nuclei(maps, options, self.card.calibration)
         with _timed(timing_ms, "measure"):
-            nuclei = measure(labels, decoded.image, maps.probability, options.pixel_size_um)
-        return Segmentation(decoded, image, labels, nuclei, options, threshold, min_area_px, decoded.caveats, timing_ms)
+            nuclei = measure(labels, decoded.image, maps, self.card.calibration.confidence, options.pixel_size_um)
+        caveats = decoded.caveats
+        limit = self.card.calibration.largest_unlikeness
+        if maps.unlikeness is not None and limit is not None and maps.unlikeness > limit:
+            caveats = (*caveats, UNLIKE_TRAINING_DATA)
+        return Segmentation(decoded, image, labels, nuclei, options, threshold, min_area_px, caveats, timing_ms)
 
     def evaluate(self, segmentation: Segmentation, mask_data: bytes) -> Evaluation:
         """Score a segmentation against the bytes of its ground-truth mask.

@@ -51,7 +51,12 @@ class SavedModelPredictor:
         """The maps of a normalised image `(H, W, 3)`."""
         with self._lock, tf.device(self.device):
             outputs = self._signature(tf.constant(image[np.newaxis]))
-        return Maps(*(outputs[name].numpy()[0, ..., 0] for name in self._contract.output_names))
+        contract = self._contract
+        return Maps(
+            probability=outputs[contract.output_name].numpy()[0, ..., 0],
+            distance=outputs[contract.distance_name].numpy()[0, ..., 0] if contract.distance_name else None,
+            unlikeness=float(outputs[contract.unlikeness_name][0]) if contract.unlikeness_name else None,
+        )
 
 
 def choose_device(device: str) -> str:
@@ -78,10 +83,12 @@ def choose_device(device: str) -> str:
 
 def _checked_signature(signatures: Any, contract: Contract, folder: Path) -> Any:
     signature = signatures.get(contract.signature)
-    promised = (
-        {contract.input_name: tf.TensorSpec(contract.input_shape, contract.dtype)},
-        {name: tf.TensorSpec(contract.output_shape, contract.dtype) for name in contract.output_names},
-    )
+    outputs: dict[str, tf.TensorSpec] = {contract.output_name: tf.TensorSpec(contract.output_shape, contract.dtype)}
+    if contract.distance_name:
+        outputs[contract.distance_name] = tf.TensorSpec(contract.output_shape, contract.dtype)
+    if contract.unlikeness_name:
+        outputs[contract.unlikeness_name] = tf.TensorSpec((None,), contract.dtype)
+    promised = ({contract.input_name: tf.TensorSpec(contract.input_shape, contract.dtype)}, outputs)
     if signature is not None:
         inputs = signature.structured_input_signature[1]
         found = (
@@ -92,5 +99,5 @@ def _checked_signature(signatures: Any, contract: Contract, folder: Path) -> Any
             return signature
     raise ModelError(
         f"The model in {folder} does not keep its card's contract ({contract.input_name} {contract.input_shape} in, "
-        f"{' and '.join(contract.output_names)} {contract.output_shape} out); export it again."
+        f"{' and '.join(promised[1])} out); export it again."
     )

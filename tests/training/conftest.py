@@ -72,6 +72,17 @@ def tiny_run(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_crops_model(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported model of the `tiny-crops` preset."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny-crops"
+    models = tmp_path_factory.mktemp("models")
+    data = ["--data", str(kaggle), "--run", str(folder)]
+    assert main(["train", "--preset", "tiny-crops", *data]) == 0
+    assert main(["export", *data, "--models", str(models), "--name", "crops", "--version", "1", *ABOUT_DATA]) == 0
+    return models / "crops" / "1"
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tiny_run: Path, kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported tiny model."""
     models = tmp_path_factory.mktemp("models")

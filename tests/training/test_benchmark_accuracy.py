@@ -8,7 +8,6 @@ from PIL import Image
 
 from benchmarks import accuracy
 from benchmarks.methods import otsu
-from benchmarks.plots import _matched
 from tests.synthetic import discs, picture
 
 
@@ -37,11 +36,3 @@ def test_otsu_finds_the_rarer_side(inverted: bool) -> None:
     image = picture(labels)
     assert otsu().find(255 - image if inverted else image).max() == 2
     assert otsu().find(np.zeros((5, 5), np.uint8)).max() == 0
-
-
-def test_found_and_missed() -> None:
-    truth = discs((60, 80), (20, 20, 9), (40, 60, 9))
-    labels = discs((60, 80), (20, 20, 8), (10, 70, 5))
-    found, missed = _matched(truth, labels)
-    assert found.tolist() == [False, True, False]
-    assert missed.tolist() == [False, False, True]

@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from app.segmentation.pipeline import Segmenter
 from app.segmentation.predict import SavedModelPredictor
 from tests.conftest import DATA
 from tests.training.conftest import ABOUT_DATA
-from training import export as export_module
+from training.calibrate import calibrate
 from training.config import PRESETS
 from training.dataset import find_samples
 from training.main import main
@@ -51,12 +50,9 @@ def test_the_card_says_where_the_model_comes_from(tiny_model: Path, tiny_run: Pa
     assert not card.evaluations
 
 
-def test_calibration_takes_the_best_values(kaggle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_takes_the_best_values(kaggle: Path) -> None:
     class Halo:
         """Nuclei at 0.62 with a halo at 0.4 and one false speck of 16 pixels."""
-
-        def __init__(self, *_: Any) -> None:
-            pass
 
         def predict(self, image: np.ndarray) -> Maps:
             nuclei = image[..., 0] > 0.5
@@ -65,8 +61,7 @@ def test_calibration_takes_the_best_values(kaggle: Path, monkeypatch: pytest.Mon
             speck[:4, :4] = True
             return Maps(np.where(nuclei | speck, 0.62, np.where(halo, 0.4, 0)).astype(np.float32))
 
-    monkeypatch.setattr(export_module, "SavedModelPredictor", Halo)
-    calibration = export_module.calibrate(Path(), find_samples([kaggle]), PRESETS["tiny"])
+    calibration = calibrate(Halo(), find_samples([kaggle]), PRESETS["tiny"].normalisation)
     assert 0.4 < calibration.threshold <= 0.62
     assert 16 < calibration.min_area_px < 60
 

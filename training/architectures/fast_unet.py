@@ -5,6 +5,8 @@ from keras import layers
 
 from training.config import TrainingConfig
 
+# The layer whose features tell what an image looks like to the network.
+DEEPEST = "deepest"
 STEM_KERNEL_PX = 6
 
 
@@ -37,6 +39,8 @@ def fast_unet(config: TrainingConfig) -> keras.Model:
         features = layers.MaxPooling2D(name=f"pool_{level}")(features)
         features = _residual(_convolve(features, n_filters, f"down_{level}"), n_filters, f"down_{level}")
         skips.append(features)
+
+    features = layers.Identity(name=DEEPEST)(features)
 
     for level, n_filters in reversed(list(enumerate(config.filters[:-1]))):
         features = layers.Conv2D(n_filters, 1, use_bias=False, name=f"reduce_{level}")(features)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import expit
+
+from app.segmentation.maps import Maps
+from app.segmentation.measure import confidence_features
+from app.segmentation.model_card import Calibration
+from tests.synthetic import discs
+from training.calibrate import Predicted, _merit, fit_confidence
+from training.unlikeness import fit_familiar, unlikeness
+
+CALIBRATION = Calibration(threshold=0.5, marker_depth=0.1, min_area_px=0)
+
+
+def scene(seed: int) -> Predicted:
+    """Sixteen nuclei of random probability, each of which is a true one as often as that says."""
+    generator = np.random.default_rng(seed)
+    probability, truth = np.zeros((80, 80), np.float32), np.zeros((80, 80), np.int32)
+    for row in range(10, 80, 20):
+        for column in range(10, 80, 20):
+            nucleus = discs((80, 80), (row, column, 5)) > 0
+            certainty = generator.uniform(0.5, 0.99)
+            probability[nucleus] = 0.5 + (certainty - 0.5) / 2
+            if generator.random() < certainty:
+                truth[nucleus] = truth.max() + 1
+    return Predicted(Maps(probability), truth)
+
+
+def test_confidence_is_the_part_of_nuclei_that_are_true() -> None:
+    predicted = [scene(seed) for seed in range(40)]
+    model = fit_confidence(predicted, CALIBRATION)
+    for low in (0.5, 0.75):
+        confident, true = [], []
+        for maps, truth in predicted:
+            labels = discs((80, 80), *((row, column, 5) for row in range(10, 80, 20) for column in range(10, 80, 20)))
+            features = confidence_features(labels, maps)
+            certainty = 2 * (expit(features[:, 0]) - 0.5) + 0.5
+            chosen = (certainty >= low) & (certainty < low + 0.25)
+            confident += list(expit(model.intercept + model.probability_slope * features[chosen, 0]))
+            true += [truth[labels == index + 1].any() for index in np.flatnonzero(chosen)]
+        assert np.mean(confident) == pytest.approx(np.mean(true), abs=0.07)
+
+
+def test_no_nuclei_leave_the_confidence_as_it_is() -> None:
+    nothing = Predicted(Maps(np.zeros((8, 8), np.float32)), np.zeros((8, 8), np.int32))
+    assert fit_confidence([nothing], CALIBRATION).probability_slope == 1
+
+
+def test_an_unbiased_count_comes_before_ap50() -> None:
+    truth = discs((40, 80), (20, 20, 8), (20, 60, 8))
+    probability = (truth > 0).astype(np.float32) * 0.9
+    probability[:3, :3] = 0.9
+    predicted = [Predicted(Maps(probability), truth)]
+    keeps, drops = (CALIBRATION.model_copy(update={"min_area_px": area}) for area in (0, 20))
+    assert _merit(predicted, drops) > _merit(predicted, keeps)
+
+
+def test_unlike_images_are_far_and_the_familiar_ones_about_one() -> None:
+    generator = np.random.default_rng(0)
+    mixing = generator.standard_normal((6, 6))
+    features = (generator.standard_normal((500, 6)) @ mixing).astype(np.float32)
+    familiar = fit_familiar(features)
+    familiar_ones = unlikeness(tf.constant(features), familiar).numpy()
+    assert np.sqrt(np.square(familiar_ones).mean()) == pytest.approx(1, abs=0.1)
+    # As far as the others in each feature, but not as they go together.
+    shuffled = np.stack([generator.permutation(column) for column in features.T], axis=1)
+    assert np.median(unlikeness(tf.constant(shuffled), familiar).numpy()) > 1.3 * np.median(familiar_ones)
+    assert unlikeness(tf.constant(features[:1] + 100), familiar).numpy() > 10
