@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from training.targets import OFFSET
+
 SCALES = (0.5, 2.0)
 DIAMETERS_PX = (7.0, 110.0)
 _ELASTIC_SPACING_PX = 32
@@ -19,14 +21,16 @@ def warp(
     size_px: tuple[int, int],
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cut a crop at a random place, turned, mirrored, scaled and bent; beyond the image's edge it is mirrored.
+    """Cut a crop at a random place, turned, mirrored, scaled and bent.
+
+    Beyond the image's edge the image is mirrored, and nothing is learned: the target, its weight included, is 0.
 
     Parameters
     ----------
     image
         `(H, W, 3)`, 0 to 65,535.
     target
-        `(H, W, C)`, 0 to 255.
+        `(H, W, 5)`, 0 to 255; see `training.targets.instance_targets`.
     diameter_px
         Typical nucleus; the scale is held where it stays within `DIAMETERS_PX`.
     size_px
@@ -35,7 +39,7 @@ def warp(
     Returns
     -------
     tuple of ndarray
-        The crop of the image `(*size_px, 3)` and of the target `(*size_px, C)`, both in [0, 1].
+        The crop of the image `(*size_px, 3)` and of the target `(*size_px, 5)`, both in [0, 1].
     """
     scale = np.exp(generator.uniform(*np.log(SCALES)))
     scale = np.clip(scale, min(1, DIAMETERS_PX[0] / diameter_px), max(1, DIAMETERS_PX[1] / diameter_px))
@@ -57,14 +61,17 @@ def warp(
     source = [np.float32(centre[i] + to_source[i, 0] * rows + to_source[i, 1] * columns) for i in range(2)]
     blur_px = 0.4 / scale if scale < 1 else 0
 
-    def cut(array: NDArray[Any], blur_px: float) -> NDArray[np.float32]:
+    def cut(array: NDArray[Any], blur_px: float, beyond: int) -> NDArray[np.float32]:
         sharp = cv2.GaussianBlur(array, (0, 0), blur_px) if blur_px else array
-        found = cv2.remap(
-            sharp, np.asarray(source[1]), np.asarray(source[0]), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
+        found = cv2.remap(sharp, np.asarray(source[1]), np.asarray(source[0]), cv2.INTER_LINEAR, borderMode=beyond)
         return np.divide(found, np.iinfo(array.dtype).max, dtype=np.float32)
 
-    return cut(image, blur_px), cut(target, 0)
+    cropped_target = cut(target, 0, cv2.BORDER_CONSTANT)
+    # Offsets are directions, which turn and stretch with the image, but do not grow with it.
+    from_source = np.linalg.inv(to_source) / scale
+    directions = (2 * cropped_target[..., OFFSET] - 1) @ from_source.T
+    cropped_target[..., OFFSET] = np.clip((directions + 1) / 2, 0, 1)
+    return cut(image, blur_px, cv2.BORDER_REFLECT), cropped_target
 
 
 def _bend(size_px: tuple[int, int], generator: np.random.Generator) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.segmentation.model_card import Normalisation
 
-Head = Literal["probability", "distance"]
+Head = Literal["probability", "distance", "offset_row", "offset_col"]
+NUCLEI_HEADS: tuple[Head, ...] = ("probability", "distance", "offset_row", "offset_col")
 
 
 class TrainingConfig(BaseModel):
@@ -53,11 +54,11 @@ PRESETS = {
             preset="fast",
             architecture="fast_unet",
             filters=(24, 64, 96, 128, 192),
-            heads=("probability", "distance"),
+            heads=NUCLEI_HEADS,
             sampling="crops",
             image_size_px=(256, 256),
             batch_size=4,
-            epochs=64,
+            epochs=200,
             learning_rate=1e-3,
             cooldown=0.4,
             seed=0,
@@ -88,7 +89,7 @@ PRESETS = {
             preset="tiny-crops",
             architecture="fast_unet",
             filters=(4, 8),
-            heads=("probability", "distance"),
+            heads=NUCLEI_HEADS,
             sampling="crops",
             image_size_px=(32, 32),
             batch_size=4,

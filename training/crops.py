@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -13,13 +13,13 @@ from training.augment import recolour, warp
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample
 from training.splits import Splits
-from training.targets import Arrays, instance_targets, normalised_image
+from training.targets import WEIGHT, Arrays, instance_targets, normalised_image
 
 _UINT16_MAX = 65_535
 
 
 class Annotated(NamedTuple):
-    """One image in memory: `image` uint16 (H, W, 3), `target` uint8 (H, W, 3), a typical nucleus's diameter."""
+    """One image in memory: `image` uint16 (H, W, 3), `target` uint8 (H, W, 5), a typical nucleus's diameter."""
 
     image: NDArray[np.uint16]
     target: NDArray[np.uint8]
@@ -73,7 +73,7 @@ class Crops:
         self._probabilities = weights / weights.sum()
 
     def crop(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Image and target `(*image_size_px, 3)` of crop `n`."""
+        """Image `(*image_size_px, 3)` and target `(*image_size_px, 5)` of crop `n`."""
         generator = np.random.default_rng((self._config.seed, n))
         chosen = self._annotated[generator.choice(len(self._annotated), p=self._probabilities)]
         image, target = warp(chosen.image, chosen.target, chosen.diameter_px, self._config.image_size_px, generator)
@@ -81,11 +81,11 @@ class Crops:
 
     def batches(self, first_crop: int) -> tf.data.Dataset:
         """Batches from one crop on, prepared beside the training."""
-        specs = tf.TensorSpec((*self._config.image_size_px, 3), tf.float32)
+        size_px = self._config.image_size_px
 
         def prepare(n: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            crop = tf.numpy_function(self.crop, [n], [tf.float32, tf.float32])
-            return tuple(tf.ensure_shape(array, specs.shape) for array in crop)
+            image, target = tf.numpy_function(self.crop, [n], [tf.float32, tf.float32])
+            return tf.ensure_shape(image, (*size_px, 3)), tf.ensure_shape(target, (*size_px, WEIGHT + 1))
 
         numbers = tf.data.Dataset.counter(first_crop)
         crops = numbers.map(prepare, num_parallel_calls=2)
@@ -93,17 +93,17 @@ class Crops:
 
 
 def middles(annotated: Sequence[Annotated], config: TrainingConfig) -> Arrays:
-    """The unvaried crop in the middle of each image, for validation; beyond the image's edge it is mirrored."""
+    """The unvaried crop in the middle of each image, for validation; beyond the image's edge as in `warp`."""
 
-    def middle(array: NDArray[Any]) -> NDArray[np.float32]:
+    def middle(array: NDArray[Any], beyond: Literal["symmetric", "constant"]) -> NDArray[np.float32]:
         missing = [max(0, size - length) for size, length in zip(config.image_size_px, array.shape)]
         padding = [(lacking // 2, lacking - lacking // 2) for lacking in missing]
-        padded = np.pad(array, (*padding, (0, 0)), mode="symmetric")
+        padded = np.pad(array, (*padding, (0, 0)), mode=beyond)
         starts = [(length - size) // 2 for size, length in zip(config.image_size_px, padded.shape)]
         window = tuple(slice(start, start + size) for start, size in zip(starts, config.image_size_px))
         cut: NDArray[np.float32] = padded[window].astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
         return cut
 
-    return Arrays(
-        np.array([middle(one.image) for one in annotated]), np.array([middle(one.target) for one in annotated])
-    )
+    images = [middle(one.image, "symmetric") for one in annotated]
+    targets = [middle(one.target, "constant") for one in annotated]
+    return Arrays(np.array(images), np.array(targets))

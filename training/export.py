@@ -17,6 +17,7 @@ from training.architectures import ARCHITECTURES, COARSEST_PX
 from training.calibrate import calibrate
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample, data_digest
+from training.describe import write_page
 from training.run import Run
 from training.serving import Serving
 from training.splits import samples_of, splits_digest
@@ -82,6 +83,7 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
             sha256=model_card.artefact_digest(written),
         )
         card.write(written)
+        write_page(card, written)
         shutil.move(written, folder)
     return card
 

@@ -93,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--quality", choices=("fast", "best"), default="fast", help="(%(default)s)")
     evaluate.add_argument("--report", type=Path, metavar="MARKDOWN", help="write the table here")
     evaluate.add_argument("--record", action="store_true", help="write the figures into the model's card")
+    evaluate.add_argument(
+        "--limit", action="append", default=[], metavar="TEXT", help="for the card: what it is bad at; repeatable"
+    )
     evaluate.set_defaults(command=_evaluate)
     return parser
 
@@ -159,6 +162,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from app.segmentation.model_card import Evaluation, read_model_card
     from app.segmentation.options import SegmentationOptions
     from training.dataset import find_samples
+    from training.describe import write_page
     from training.evaluate import evaluate, report
     from training.splits import read_splits, samples_of
 
@@ -173,6 +177,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         command=options.command_line,
         split=split,
         n_images=len(samples),
+        limits=tuple(options.limit),
         figures=evaluate(options.model, samples, splits, SegmentationOptions(quality=options.quality)),
     )
     text = report(evaluation)
@@ -182,4 +187,6 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.record:
         card = read_model_card(options.model)
         name = " ".join([split, "+".join(sorted(path.stem for path in options.data)), options.quality])
-        card.model_copy(update={"evaluations": card.evaluations | {name: evaluation}}).write(options.model)
+        card = card.model_copy(update={"evaluations": card.evaluations | {name: evaluation}})
+        card.write(options.model)
+        write_page(card, options.model)

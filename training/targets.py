@@ -15,6 +15,8 @@ from app.segmentation.normalise import normalise
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample
 
+# Channels of `instance_targets`; all but the last are what the heads learn, in their order.
+FOREGROUND, DISTANCE, OFFSET, WEIGHT = 0, 1, slice(2, 4), 4
 NEIGHBOUR_PX = 5
 BACKGROUND_WEIGHT = 0.2
 
@@ -90,12 +92,16 @@ def instance_targets(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
 
     Returns
     -------
-    ndarray of uint8, shape (H, W, 3)
-        0 to 255 for 0 to 1: foreground; inner distance, the distance to the nucleus's outline as a part of its largest
-        one; weight, least where all is background or one nucleus, most between neighbours that nearly touch (the
-        weight map of Ronneberger, Fischer & Brox 2015 in its simplest form).
+    ndarray of uint8, shape (H, W, 5)
+        0 to 255 for 0 to 1. `FOREGROUND`. `DISTANCE`: the inner distance, that to the nucleus's outline as a part of
+        its largest one. `OFFSET`, rows and columns: how far the pixel lies from the nucleus's centroid, as a part of
+        its farthest pixel's, 0 to 1 for -1 to 1; it leaps where nuclei touch (after HoVer-Net, Graham et al. 2019,
+        arXiv:1812.06499, but the same however the image is turned). `WEIGHT`: least where all is background or
+        one nucleus, most between neighbours that nearly touch (the weight map of Ronneberger, Fischer & Brox 2015,
+        in its simplest form).
     """
     distance = np.zeros(labels.shape, np.float32)
+    offset = np.full((*labels.shape, 2), 0.5, np.float32)
     for index, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is None:
             continue
@@ -106,8 +112,12 @@ def instance_targets(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
         if not nucleus.all():
             inner = cv2.distanceTransform(nucleus.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - 0.5
         distance[around][nucleus] = inner[nucleus] / inner[nucleus].max()
+        places = np.argwhere(nucleus)
+        away = places - places.mean(axis=0)
+        farthest = max(1, np.linalg.norm(away, axis=1).max())
+        offset[around][nucleus] = (away / farthest + 1) / 2
     near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (NEIGHBOUR_PX, NEIGHBOUR_PX))
     largest = cv2.dilate(labels.astype(np.float32), near)
     smallest = -cv2.dilate(np.where(labels > 0, -labels, -np.inf).astype(np.float32), near)
     weight = np.where((largest > 0) & (largest != smallest), 1, BACKGROUND_WEIGHT)
-    return np.stack([(labels > 0) * 255, distance * 255, weight * 255], axis=-1).round().astype(np.uint8)
+    return (np.dstack([labels > 0, distance, offset, weight]) * 255).round().astype(np.uint8)

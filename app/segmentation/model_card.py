@@ -108,11 +108,12 @@ class Training(_Frozen):
 
 
 class Evaluation(_Frozen):
-    """Measured figures and the command that measured them."""
+    """Measured figures, the command that measured them, and in words what the pictures showed it to be bad at."""
 
     command: str
     split: str
     n_images: int
+    limits: tuple[str, ...] = ()
     figures: dict[str, dict[str, float]]
 
 

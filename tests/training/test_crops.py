@@ -10,7 +10,7 @@ from training.config import PRESETS
 from training.crops import Annotated, Crops, load_annotated, middles
 from training.dataset import DatasetError, find_samples
 from training.splits import Assignment
-from training.targets import instance_targets
+from training.targets import DISTANCE, FOREGROUND, OFFSET, WEIGHT, instance_targets
 
 CONFIG = PRESETS["tiny-crops"]
 
@@ -22,7 +22,8 @@ def annotated(labels: np.ndarray, modality: str = "fluorescence") -> Annotated:
 
 def test_the_inner_distance_has_one_peak_a_nucleus_and_none_between() -> None:
     labels = discs((60, 90), (30, 25, 15), (30, 54, 15), (5, 5, 2))
-    foreground, distance, weight = np.moveaxis(instance_targets(labels), -1, 0)
+    target = instance_targets(labels)
+    foreground, distance, weight = target[..., FOREGROUND], target[..., DISTANCE], target[..., WEIGHT]
     np.testing.assert_array_equal(foreground == 255, labels > 0)
     np.testing.assert_array_equal(ndimage.maximum(distance, labels, [1, 2, 3]), 255)
     outline = (labels > 0) & (ndimage.grey_erosion(labels, 3) != labels)
@@ -37,6 +38,26 @@ def test_a_nucleus_cut_by_the_images_edge_peaks_there() -> None:
     assert instance_targets(np.ones((4, 5), np.int32))[..., 1].min() == 255
 
 
+def test_offsets_turn_with_the_image() -> None:
+    one = annotated(discs((300, 300), (150, 150, 100)))
+    for seed in range(10):
+        target = warp(one.image, one.target, 200, (64, 64), np.random.default_rng(seed))[1]
+        inside = target[..., FOREGROUND] == 1
+        offset = 2 * target[..., OFFSET] - 1
+        # Whichever way the crop is turned, the centroid lies where the offset points away from.
+        assert np.median(np.gradient(offset[..., 0], axis=0)[inside]) > 0.002
+        assert np.median(np.gradient(offset[..., 1], axis=1)[inside]) > 0.002
+        assert np.linalg.norm(offset[inside], axis=1).max() < 1.25
+
+
+def test_the_offset_leaps_where_nuclei_touch() -> None:
+    offset = 2 * (instance_targets(discs((40, 60), (20, 20, 10), (20, 40, 10)))[..., OFFSET] / 255) - 1
+    assert offset[20, 29, 1] > 0.8
+    assert offset[20, 31, 1] < -0.8
+    np.testing.assert_allclose(offset[20, 20], 0, atol=0.01)
+    np.testing.assert_allclose(offset[0, 0], 0, atol=0.01)
+
+
 def test_a_crop_depends_on_its_number_alone() -> None:
     images = [annotated(discs((50, 60), (20, 20, 8))), annotated(discs((20, 20), (10, 10, 5)), "histology")]
     first, second = Crops(images, CONFIG), Crops(images, CONFIG)
@@ -44,7 +65,7 @@ def test_a_crop_depends_on_its_number_alone() -> None:
     for number in (0, 1, 17):
         for one, other in zip(first.crop(number), second.crop(number), strict=True):
             np.testing.assert_array_equal(one, other)
-            assert (one.shape, one.dtype) == ((32, 32, 3), np.float32)
+            assert (one.shape[:2], one.dtype) == ((32, 32), np.float32)
             assert 0 <= one.min() <= one.max() <= 1
     assert not np.array_equal(first.crop(0)[0], first.crop(1)[0])
 
@@ -57,12 +78,16 @@ def test_batches_go_on_where_a_run_stopped() -> None:
 
 
 def test_image_and_target_are_warped_alike() -> None:
-    labels = discs((80, 80), (30, 30, 12), (60, 50, 9))
-    one = annotated(labels)
+    one = annotated(discs((80, 80), (30, 30, 12), (60, 50, 9)))
+    n_beyond = 0
     for seed in range(20):
         image, target = warp(one.image, one.target, 20, (64, 64), np.random.default_rng(seed))
-        agree = (image[..., 0] > 0.5 * 60_000 / 65_535) == (target[..., 0] > 0.5)
-        assert agree.mean() > 0.99
+        learned = target[..., WEIGHT] > 0.15
+        agree = (image[..., 0] > 0.5 * 60_000 / 65_535) == (target[..., FOREGROUND] > 0.5)
+        assert agree[learned].mean() > 0.99
+        assert not target[..., FOREGROUND][target[..., WEIGHT] == 0].any()
+        n_beyond += not learned.all()
+    assert n_beyond > 5
 
 
 def test_scales_keep_nuclei_between_the_smallest_and_the_largest() -> None:
@@ -72,7 +97,8 @@ def test_scales_keep_nuclei_between_the_smallest_and_the_largest() -> None:
         target = warp(tiny.image, tiny.target, 7, (64, 64), np.random.default_rng(seed))[1]
         n_nuclei = ndimage.label(target[..., 0] > 0.5)[1]
         assert n_nuclei < 1.6 * 64 * 64 / 64
-        assert abs((target[..., 0] > 0.5).mean() - part) < 0.15
+        learned = target[..., WEIGHT] > 0
+        assert abs((target[learned, FOREGROUND] > 0.5).mean() - part) < 0.15
 
 
 @pytest.mark.parametrize("channels", ["grey", "colour"])
@@ -94,16 +120,17 @@ def test_recolouring_stays_in_range_and_leaves_grey_grey(channels: str) -> None:
 def test_middles_hold_the_image_and_mirror_what_lacks() -> None:
     labels = discs((20, 50), (10, 25, 6))
     arrays = middles([annotated(labels)], CONFIG)
-    assert arrays.image.shape == arrays.target.shape == (1, 32, 32, 3)
+    assert (arrays.image.shape, arrays.target.shape) == ((1, 32, 32, 3), (1, 32, 32, 5))
     np.testing.assert_array_equal(arrays.target[0, 6:26, :, 0] > 0, labels[:, 9:41] > 0)
     np.testing.assert_array_equal(arrays.image[0, :6], arrays.image[0, 6:12][::-1])
+    assert not arrays.target[0, :6].any()
 
 
 def test_rare_kinds_are_drawn_more_often_than_they_occur() -> None:
     common = [annotated(np.zeros((32, 32), np.int32)) for _ in range(90)]
     rare = [annotated(np.ones((32, 32), np.int32), "histology") for _ in range(10)]
     crops = Crops(common + rare, CONFIG)
-    part = np.mean([crops.crop(n)[1][0, 0, 0] for n in range(400)])
+    part = np.mean([crops.crop(n)[1][..., FOREGROUND].max() for n in range(400)])
     assert 0.17 < part < 0.33
 
 

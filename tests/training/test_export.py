@@ -105,9 +105,13 @@ def test_evaluate_reports_and_records(tiny_model: Path, tiny_run: Path, kaggle: 
     digest = artefact_digest(tiny_model)
     arguments = ["evaluate", "--model", str(tiny_model), "--data", str(kaggle), "--report", str(report), "--record"]
     assert main([*arguments, "--splits", str(tiny_run / "splits.csv"), "--split", "val"]) == 0
-    assert main(arguments) == 0
+    assert main([*arguments, "--limit", "fuses what touches"]) == 0
     card = read_model_card(tiny_model)
     assert set(card.evaluations) == {"val kaggle fast", "all kaggle fast"}
+    page = (tiny_model / "MODEL_CARD.md").read_text()
+    assert "- fuses what touches" in page
+    assert "### val kaggle fast" in page
+    assert card.training.command in page
     figures = card.evaluations["all kaggle fast"].figures["all"]
     assert (figures["n_images"], figures["count_true"]) == (12, 24)
     assert figures["iou"] > 0.3

@@ -1,0 +1,118 @@
+"""Measures whether images that hold no nuclei are noticed, and how many nuclei are found in them all the same.
+
+`python -m benchmarks.unlike --data PATH --splits training/splits.csv --model models/NAME/VERSION --report FILE`
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+from tqdm import tqdm
+
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter, find_nuclei
+from training.dataset import MAX_PIXELS, find_samples
+from training.splits import read_splits, samples_of
+
+# Those that scikit-image brings along and that are neither cells nor textures of one grey.
+PHOTOGRAPHS = (
+    *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png"),
+    *("grass.png", "gravel.png", "hubble_deep_field.jpg", "moon.png", "motorcycle_left.png", "rocket.jpg"),
+)
+SCANS = ("page.png", "text.png")
+N_PAGES = 15
+NOISE_SIGMAS_PX = (0, 0, 0, 0.5, 1, 1.5, 2, 3, 4, 6)
+SIDE_PX = 400
+
+
+def foreign_images() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Kind and image: photographs and their quarters, scanned and rendered text, grey and coloured noise."""
+    generator = np.random.default_rng(0)
+    folder = Path(skimage.data.__file__).parent
+    for kind, names in (("photographs", PHOTOGRAPHS), ("text", SCANS)):
+        for name in names:
+            with Image.open(folder / name) as opened:
+                image = np.asarray(opened.convert("RGB"))
+            height, width = image.shape[0] // 2, image.shape[1] // 2
+            yield kind, image
+            yield kind, image[:height, :width]
+            yield kind, image[height:, width:]
+    for _ in range(N_PAGES):
+        yield "text", _page(generator)
+    for sigma_px in NOISE_SIGMAS_PX:
+        for n_channels in (1, 3):
+            noise = ndimage.gaussian_filter(
+                generator.standard_normal((SIDE_PX, SIDE_PX, n_channels)), (sigma_px, sigma_px, 0)
+            )
+            scaled = np.clip(128 + 40 * noise / noise.std(), 0, 255).astype(np.uint8)
+            yield "noise", np.broadcast_to(scaled, (SIDE_PX, SIDE_PX, 3)).copy()
+
+
+def _page(generator: np.random.Generator) -> NDArray[np.uint8]:
+    page = Image.new("L", (SIDE_PX, SIDE_PX), 255)
+    size_px = int(generator.integers(9, 24))
+    font = ImageFont.load_default(size_px)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    for top_px in range(10, SIDE_PX - size_px, size_px + 4):
+        words = ("".join(generator.choice(letters, generator.integers(2, 9))) for _ in range(12))
+        ImageDraw.Draw(page).text((10, top_px), " ".join(words), fill=0, font=font)
+    return np.asarray(page)
+
+
+def measure(segmenter: Segmenter, image: NDArray[Any]) -> tuple[float, int]:
+    """Unlikeness of an image, and how many nuclei are found in it."""
+    maps = segmenter.predictor.predict(segmenter.normalise(image))
+    labels = find_nuclei(maps, SegmentationOptions(), segmenter.card.calibration)[2]
+    return maps.unlikeness or 0.0, int(labels.max())
+
+
+def area_under_curve(familiar: NDArray[np.float64], foreign: NDArray[np.float64]) -> float:
+    """How often a foreign image is less like the training data than a familiar one (area under the ROC curve)."""
+    return float(np.mean(np.greater.outer(foreign, familiar) + 0.5 * np.equal.outer(foreign, familiar)))
+
+
+def main() -> None:
+    """Read the arguments, measure, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser.add_argument("--splits", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--report", type=Path, required=True)
+    options = parser.parse_args()
+
+    samples = find_samples(options.data)
+    ids = {sample.image_id for sample in samples}
+    splits = {image_id: row for image_id, row in read_splits(options.splits).items() if image_id in ids}
+    segmenter = Segmenter.load(options.model, "cpu", MAX_PIXELS)
+    test = [measure(segmenter, sample.image()) for sample in tqdm(samples_of(samples, splits, "test"), desc="test")]
+    familiar = np.array([unlikeness for unlikeness, _ in test])
+    foreign: dict[str, list[tuple[float, int]]] = {}
+    for kind, image in tqdm(foreign_images(), desc="foreign"):
+        foreign.setdefault(kind, []).append(measure(segmenter, image))
+
+    limit = segmenter.card.calibration.largest_unlikeness or np.inf
+    names = " ".join(f"--data {path.name}" for path in options.data)
+    lines = [
+        f"Made by `python -m benchmarks.unlike {names} --splits {options.splits} --model {options.model}`.",
+        f"{np.mean(familiar > limit):.1%} of the {len(familiar)} test images are warned of.",
+        "",
+        "| images | number | warned of | ROC AUC against the test images | median count | largest count |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, measured in [*foreign.items(), ("all", [one for of_kind in foreign.values() for one in of_kind])]:
+        unlikenesses, counts = (np.array(column) for column in zip(*measured, strict=True))
+        lines.append(
+            f"| {kind} | {len(measured)} | {np.mean(unlikenesses > limit):.1%} "
+            f"| {area_under_curve(familiar, unlikenesses):.3f} | {np.median(counts):.0f} | {counts.max()} |"
+        )
+    options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
