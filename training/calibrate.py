@@ -1,7 +1,6 @@
 """Chooses what the post-processing needs to know of a network, on the validation split."""
 
 from collections.abc import Sequence
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +11,16 @@ from tqdm import tqdm
 from app.segmentation.binarise import binarise
 from app.segmentation.maps import Maps, Predictor
 from app.segmentation.measure import confidence_features
-from app.segmentation.metrics import match, matched, pixel_scores, pooled_accuracy
+from app.segmentation.metrics import Matching, match, matched, pixel_scores, pooled_accuracy
 from app.segmentation.model_card import Calibration, Confidence, Normalisation
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import find_nuclei
+from app.segmentation.split import select
 from training.dataset import Sample
 from training.targets import normalised_image
 
 THRESHOLDS = tuple(np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
-MARKER_DEPTHS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+MARKER_DEPTHS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3)
 MIN_AREAS_PX = (0, 8, 16, 24, 32, 48)
 LARGEST_COUNT_ERROR = 0.01
 # So little that it decides only where the nuclei do not: without it, perfect nuclei would have infinite slopes.
@@ -47,10 +47,11 @@ def calibrate(predictor: Predictor, samples: Sequence[Sample], normalisation: No
         predicted.append(Predicted(predictor.predict(image), sample.labels(image.shape[:2])))
     threshold = max(THRESHOLDS, key=lambda value: _mean_iou(predicted, value))
     candidates = [
-        Calibration(threshold=threshold, marker_depth=depth, min_area_px=area)
-        for depth, area in product(MARKER_DEPTHS, MIN_AREAS_PX)
+        (_merit(matchings), Calibration(threshold=threshold, marker_depth=depth, min_area_px=area))
+        for depth in tqdm(MARKER_DEPTHS, desc="Marker depth")
+        for area, matchings in _matchings(predicted, threshold, depth).items()
     ]
-    best = max(tqdm(candidates, desc="Marker depth and minimum area"), key=lambda value: _merit(predicted, value))
+    best = max(candidates, key=lambda candidate: candidate[0])[1]
     known = [maps.unlikeness for maps, _ in predicted if maps.unlikeness is not None]
     calibration: Calibration = best.model_copy(
         update={"confidence": fit_confidence(predicted, best), "largest_unlikeness": max(known, default=None)}
@@ -64,8 +65,18 @@ def _mean_iou(predicted: Sequence[Predicted], threshold: float) -> float:
     )
 
 
-def _merit(predicted: Sequence[Predicted], calibration: Calibration) -> tuple[float, float]:
-    matchings = [match(truth, _labels(maps, calibration), 0.5) for maps, truth in predicted]
+def _matchings(predicted: Sequence[Predicted], threshold: float, depth: float) -> dict[int, list[Matching]]:
+    """By minimum area."""
+    calibration = Calibration(threshold=threshold, marker_depth=depth, min_area_px=0)
+    matchings: dict[int, list[Matching]] = {area: [] for area in MIN_AREAS_PX}
+    for maps, truth in predicted:
+        labels = _labels(maps, calibration)
+        for area, of_area in matchings.items():
+            of_area.append(match(truth, select(labels, area, exclude_border=False), 0.5))
+    return matchings
+
+
+def _merit(matchings: Sequence[Matching]) -> tuple[float, float]:
     n_true = sum(matching.tp + matching.fn for matching in matchings)
     count_error = abs(sum(matching.fp - matching.fn for matching in matchings)) / max(1, n_true)
     return -max(count_error, LARGEST_COUNT_ERROR), pooled_accuracy(matchings)

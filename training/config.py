@@ -58,9 +58,9 @@ PRESETS = {
             sampling="crops",
             image_size_px=(256, 256),
             batch_size=4,
-            epochs=200,
+            epochs=25,
             learning_rate=1e-3,
-            cooldown=0.4,
+            cooldown=0.32,
             seed=0,
         ),
         TrainingConfig(

@@ -71,8 +71,9 @@ class Serving(tf.Module):
         size = tf.shape(image)[1:3]
         if self._config.sampling == "resized":
             maps = resize(maps, size)
-        heads = self._config.heads
-        outputs = dict(zip(heads, tf.split(maps[:, : size[0], : size[1]], len(heads), axis=-1), strict=True))
+        outputs = separate(
+            dict(zip(self._config.heads, tf.unstack(maps[:, : size[0], : size[1]], axis=-1), strict=True))
+        )
         if self._familiar:
             outputs["unlikeness"] = unlikeness(image_features(answers[DEEPEST]), self._familiar)
         return outputs
@@ -94,6 +95,22 @@ class Serving(tf.Module):
             image = tf.gather(tf.gather(image, rows, axis=1), columns, axis=2)
         answers: dict[str, tf.Tensor] = self.network(image, training=False)
         return answers
+
+
+def separate(heads: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """The maps that the service gets, `(N, H, W, 1)`, from those of the heads, `(N, H, W)` in [0, 1].
+
+    `distance` is the mean of the inner distance, whose ridges are broad and follow a nucleus's shape, and of the
+    nearness to the centroid that the offset tells, which has but one peak; on val the mean parted neighbours better
+    than either.
+    """
+    outputs = {"probability": heads["probability"]}
+    if "distance" in heads:
+        offset = 2 * tf.stack([heads["offset_row"], heads["offset_col"]], axis=-1) - 1
+        # The offset of background was never learned.
+        nearness = tf.maximum(1 - tf.norm(offset, axis=-1), 0) * heads["probability"]
+        outputs["distance"] = (heads["distance"] + nearness) / 2
+    return {name: map_[..., tf.newaxis] for name, map_ in outputs.items()}
 
 
 def _mirrored(length: tf.Tensor, padded: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ from app.segmentation.maps import Maps
 from app.segmentation.measure import confidence_features
 from app.segmentation.model_card import Calibration
 from tests.synthetic import discs
-from training.calibrate import Predicted, _merit, fit_confidence
+from training.calibrate import Predicted, _matchings, _merit, fit_confidence
 from training.unlikeness import fit_familiar, unlikeness
 
 CALIBRATION = Calibration(threshold=0.5, marker_depth=0.1, min_area_px=0)
@@ -51,9 +51,8 @@ def test_an_unbiased_count_comes_before_ap50() -> None:
     truth = discs((40, 80), (20, 20, 8), (20, 60, 8))
     probability = (truth > 0).astype(np.float32) * 0.9
     probability[:3, :3] = 0.9
-    predicted = [Predicted(Maps(probability), truth)]
-    keeps, drops = (CALIBRATION.model_copy(update={"min_area_px": area}) for area in (0, 20))
-    assert _merit(predicted, drops) > _merit(predicted, keeps)
+    matchings = _matchings([Predicted(Maps(probability), truth)], 0.5, 0.1)
+    assert _merit(matchings[16]) > _merit(matchings[0])
 
 
 def test_unlike_images_are_far_and_the_familiar_ones_about_one() -> None:

@@ -5,15 +5,18 @@ import pytest
 
 from app.segmentation.split import split
 from tests.synthetic import discs
-from training.targets import DISTANCE, instance_targets
+from training.config import NUCLEI_HEADS
+from training.serving import separate
+from training.targets import WEIGHT, instance_targets
 
 DEPTH = 0.1
 
 
 def count(labels: np.ndarray) -> int:
-    """How many nuclei `split` finds with the perfect inner distance of these."""
-    distance = instance_targets(labels)[..., DISTANCE] / np.float32(255)
-    return int(split(labels > 0, DEPTH, distance).max())
+    """How many nuclei `split` finds with the perfect maps of these."""
+    perfect = instance_targets(labels)[np.newaxis, ..., :WEIGHT] / np.float32(255)
+    maps = separate(dict(zip(NUCLEI_HEADS, np.moveaxis(perfect, -1, 0), strict=True)))
+    return int(split(labels > 0, DEPTH, maps["distance"].numpy()[0, ..., 0]).max())
 
 
 @pytest.mark.parametrize("radius", [4, 10, 25, 60])
