@@ -158,7 +158,7 @@ def main() -> None:
     draw_modalities({result.method.name: result.figures for result in results}, options.output / "modalities.png")
     worst = sorted(results[0].scores, key=lambda one: float(np.mean([m.accuracy for m in one.matching])))[:N_WORST]
     by_id = {sample.image_id: sample for sample in samples}
-    draw_gallery([by_id[one.image_id] for one in worst], results[0].method, options.output / "worst.png")
+    draw_gallery([by_id[one.image_id] for one in worst], results[0].method, options.output / "worst.jpg")
 
 
 if __name__ == "__main__":

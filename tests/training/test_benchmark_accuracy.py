@@ -25,8 +25,8 @@ def test_one_command_scores_draws_and_writes(
     text = (tmp_path / "comparison.md").read_text()
     assert text.count("| Otsu + watershed |") == 3
     assert str(tmp_path.parent) not in text
-    for name in ("accuracy", "counts", "modalities", "worst"):
-        with Image.open(tmp_path / f"{name}.png") as drawn:
+    for name in ("accuracy.png", "counts.png", "modalities.png", "worst.jpg"):
+        with Image.open(tmp_path / name) as drawn:
             assert min(drawn.size) >= 300
 
 
