@@ -23,6 +23,18 @@ from training.evaluate import ALL, ImageScores, by_modality, score_labels, summa
 from training.splits import Splits, read_splits, samples_of
 
 N_WORST = 12
+PICTURES = (
+    "",
+    "## Pictures",
+    "",
+    "![Part of the nuclei found, by the overlap that is asked for](accuracy.png)",
+    "![Each modality](modalities.png)",
+    "![Nuclei counted against true ones](counts.png)",
+    "",
+    "The worst images of the first method: found (yellow), missed (magenta, as people outlined them), invented (blue).",
+    "",
+    "![The worst images](worst.jpg)",
+)
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ def as_markdown(results: Sequence[Result], command: str) -> str:
     for modality in (name for name in results[0].figures if name != ALL):
         lines += ["", f"## {modality}", ""]
         lines += table("method", {result.method.name: result.figures[modality] for result in results})
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *PICTURES]) + "\n"
 
 
 def main() -> None:

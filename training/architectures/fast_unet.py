@@ -16,7 +16,7 @@ def fast_unet(config: TrainingConfig) -> keras.Model:
     The stem's kernel sees every pixel, and the head writes every pixel (the sub-pixel convolution of Shi et al. 2016,
     arXiv:1609.05158, written as a transposed one), so that outlines keep their full resolution while the costly levels
     have a quarter of the pixels. A level is a convolution and a residual one (He et al. 2016, arXiv:1512.03385), each
-    with batch normalisation. With filters 24, 64, 96, 128 and 192 it has 1,877,858 parameters.
+    with batch normalisation. With filters 24, 64, 96, 128 and 192 it has 1,879,588 parameters.
 
     Parameters
     ----------
