@@ -20,7 +20,7 @@ from benchmarks.methods import Method, exported, otsu, stardist
 from benchmarks.plots import draw_counts, draw_curves, draw_gallery, draw_modalities
 from training.dataset import Sample, find_samples
 from training.evaluate import ALL, ImageScores, by_modality, score_labels, summarise, table
-from training.splits import Splits, read_splits, samples_of
+from training.splits import Splits, read_splits_of, samples_of
 
 N_WORST = 12
 PICTURES = (
@@ -150,8 +150,7 @@ def main() -> None:
     options = parser.parse_args()
 
     samples = find_samples(options.data)
-    ids = {sample.image_id for sample in samples}
-    splits = {image_id: row for image_id, row in read_splits(options.splits).items() if image_id in ids}
+    splits = read_splits_of(samples, options.splits)
     samples = samples_of(samples, splits, options.split)
     methods = [exported(folder, "fast") for folder in options.model]
     if options.best:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
 from training.dataset import MAX_PIXELS, find_samples
-from training.splits import read_splits, samples_of
+from training.splits import read_splits_of, samples_of
 
 # Those that scikit-image brings along and that are neither cells nor textures of one grey.
 PHOTOGRAPHS = (
@@ -87,8 +87,7 @@ def main() -> None:
     options = parser.parse_args()
 
     samples = find_samples(options.data)
-    ids = {sample.image_id for sample in samples}
-    splits = {image_id: row for image_id, row in read_splits(options.splits).items() if image_id in ids}
+    splits = read_splits_of(samples, options.splits)
     segmenter = Segmenter.load(options.model, "cpu", MAX_PIXELS)
     test = [measure(segmenter, sample.image()) for sample in tqdm(samples_of(samples, splits, "test"), desc="test")]
     familiar = np.array([unlikeness for unlikeness, _ in test])

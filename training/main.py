@@ -164,14 +164,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     from training.dataset import find_samples
     from training.describe import write_page
     from training.evaluate import evaluate, report
-    from training.splits import read_splits, samples_of
+    from training.splits import read_splits_of, samples_of
 
     samples, splits, split = find_samples(options.data), {}, "all"
     if options.splits:
-        ids = {sample.image_id for sample in samples}
-        # A splits file may name images of other data sets too.
-        splits = {image_id: row for image_id, row in read_splits(options.splits).items() if image_id in ids}
-        split = options.split
+        splits, split = read_splits_of(samples, options.splits), options.split
         samples = samples_of(samples, splits, split)
     evaluation = Evaluation(
         command=options.command_line,

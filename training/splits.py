@@ -57,6 +57,12 @@ def read_splits(path: Path) -> Splits:
     return splits
 
 
+def read_splits_of(samples: Iterable[Sample], path: Path) -> Splits:
+    """The rows of these samples; the file may name images of other data sets too."""
+    ids = {sample.image_id for sample in samples}
+    return {image_id: row for image_id, row in read_splits(path).items() if image_id in ids}
+
+
 def write_splits(splits: Splits, path: Path) -> None:
     """Write a CSV that `read_splits` reads."""
     with path.open("w", newline="", encoding="utf-8") as file:
