@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ from tqdm import tqdm
 from app.segmentation.metrics import THRESHOLDS, pooled_accuracy
 from benchmarks.methods import Method, exported, otsu, stardist
 from benchmarks.plots import draw_counts, draw_curves, draw_gallery, draw_modalities
+from training.arguments import command_line, data_arguments
 from training.dataset import Sample, find_samples
-from training.evaluate import ALL, ImageScores, by_modality, score_labels, summarise, table
+from training.evaluate import ALL, ImageScores, by_modality, score_labels, table
 from training.splits import Splits, read_splits_of, samples_of
 
 N_WORST = 12
@@ -71,7 +73,7 @@ def measure(method: Method, samples: Sequence[Sample], splits: Splits) -> Result
     return Result(
         method,
         scores,
-        by_modality(scores, summarise),
+        by_modality(scores),
         cpu_ms_per_image=round(1000 * cpu_s / len(samples), 1),
         cpu_ms_per_megapixel=round(1e9 * cpu_s / n_pixels, 1),
     )
@@ -137,8 +139,7 @@ def as_markdown(results: Sequence[Result], command: str) -> str:
 
 def main() -> None:
     """Read the arguments, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser = argparse.ArgumentParser(parents=[data_arguments()], description=__doc__)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument(
@@ -159,8 +160,7 @@ def main() -> None:
         methods.append(stardist(options.stardist))
     results = [measure(method, samples, splits) for method in [*methods, otsu()]]
 
-    names = [path.name for path in options.data]
-    command = f"python -m benchmarks.accuracy on the {len(samples)} {options.split} images of {' and '.join(names)}"
+    command = command_line("benchmarks.accuracy", sys.argv[1:])
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "comparison.json").write_text(json.dumps(as_json(results, command), indent=1) + "\n")
     (options.output / "comparison.md").write_text(as_markdown(results, command))

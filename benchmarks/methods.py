@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from app.segmentation.model_card import Architecture
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
 from app.segmentation.split import select, split
+from training.config import PERCENTILES
 from training.dataset import MAX_PIXELS
 
 OTSU_MARKER_DEPTH = 0.1
@@ -41,7 +41,7 @@ def otsu() -> Method:
     """Otsu's threshold and a watershed on the distance to the background; the rarer of both sides is nucleus."""
 
     def find(image: NDArray[Any]) -> NDArray[np.int32]:
-        grey = normalise(image, 1, 99.8).mean(axis=2)
+        grey = normalise(image, *PERCENTILES).mean(axis=2)
         mask = grey > threshold_otsu(grey) if np.ptp(grey) else np.zeros(grey.shape, bool)
         if mask.mean() > 0.5:
             mask = ~mask
@@ -60,16 +60,13 @@ def exported(folder: Path, quality: str) -> Method:
         maps = segmenter.predict(segmenter.normalise(image), options)
         return find_nuclei(maps, options, card.calibration)[2]
 
-    return _network(
-        f"{card.name}/{card.version}" + (" best" if quality == "best" else ""), find, card.architecture, folder
+    return Method(
+        f"{card.name}/{card.version}" + (" best" if quality == "best" else ""),
+        find,
+        card.architecture.n_parameters,
+        card.architecture.multiply_adds_per_megapixel,
+        sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
     )
-
-
-def _network(
-    name: str, find: Callable[[NDArray[Any]], NDArray[np.int32]], architecture: Architecture, folder: Path
-) -> Method:
-    n_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Method(name, find, architecture.n_parameters, architecture.multiply_adds_per_megapixel, n_bytes)
 
 
 def stardist(folder: Path) -> Method:
@@ -79,7 +76,7 @@ def stardist(folder: Path) -> Method:
     model = load(folder)
 
     def find(image: NDArray[Any]) -> NDArray[np.int32]:
-        labels: NDArray[np.int32] = model.predict_instances(normalise(image, 1, 99.8))[0].astype(np.int32)
+        labels: NDArray[np.int32] = model.predict_instances(normalise(image, *PERCENTILES))[0].astype(np.int32)
         return labels
 
     n_bytes = sum(path.stat().st_size for path in folder.glob("weights_best.*"))

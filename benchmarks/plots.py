@@ -14,6 +14,7 @@ from skimage.segmentation import find_boundaries
 from app.segmentation.metrics import matched
 from app.segmentation.normalise import normalise
 from benchmarks.methods import Method
+from training.config import PERCENTILES
 from training.dataset import Sample
 from training.evaluate import ALL, ImageScores
 
@@ -87,7 +88,7 @@ def _tile(sample: Sample, method: Method) -> NDArray[np.uint8]:
     # Background first, which is neither.
     found = np.append(True, matched(labels, truth, 0.5))
     missed = np.append(False, ~matched(truth, labels, 0.5))
-    picture: NDArray[Any] = (normalise(image, 1, 99.8) * 255).astype(np.uint8)
+    picture: NDArray[Any] = (normalise(image, *PERCENTILES) * 255).astype(np.uint8)
     zoom = TILE_PX / max(truth.shape)
     size = (max(1, round(truth.shape[1] * zoom)), max(1, round(truth.shape[0] * zoom)))
     picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.segmentation.normalise import normalise
+from training.arguments import data_arguments
+from training.config import PERCENTILES
 from training.dataset import Sample, find_samples
 from training.splits import read_splits, samples_of
 
@@ -73,7 +75,7 @@ def vary(
 def _read(samples: list[Sample]) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int32]]]:
     images, labels = [], []
     for sample in samples:
-        image = normalise(sample.image(), 1, 99.8)
+        image = normalise(sample.image(), *PERCENTILES)
         of_image = sample.labels(image.shape[:2])
         # StarDist takes patches from inside images only.
         missing = [(0, max(0, PATCH_PX - length)) for length in of_image.shape]
@@ -84,8 +86,7 @@ def _read(samples: list[Sample]) -> tuple[list[NDArray[np.float32]], list[NDArra
 
 def main() -> None:
     """Read the arguments and train."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser = argparse.ArgumentParser(parents=[data_arguments()], description=__doc__)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--epochs", type=int, required=True)

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
+from training.arguments import command_line, data_arguments
 from training.dataset import MAX_PIXELS, find_samples
 from training.splits import read_splits_of, samples_of
 
@@ -79,8 +81,7 @@ def area_under_curve(familiar: NDArray[np.float64], foreign: NDArray[np.float64]
 
 def main() -> None:
     """Read the arguments, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, action="append", required=True)
+    parser = argparse.ArgumentParser(parents=[data_arguments()], description=__doc__)
     parser.add_argument("--splits", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--report", type=Path, required=True)
@@ -96,9 +97,8 @@ def main() -> None:
         foreign.setdefault(kind, []).append(measure(segmenter, image))
 
     limit = segmenter.card.calibration.largest_unlikeness or np.inf
-    names = " ".join(f"--data {path.name}" for path in options.data)
     lines = [
-        f"Made by `python -m benchmarks.unlike {names} --splits {options.splits} --model {options.model}`.",
+        f"Made by `{command_line('benchmarks.unlike', sys.argv[1:])}`.",
         f"{np.mean(familiar > limit):.1%} of the {len(familiar)} test images are warned of.",
         "",
         "| images | number | warned of | ROC AUC against the test images | median count | largest count |",

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.segmentation.model_card import Normalisation
 
+# Of the whole image, that become 0 and 1.
+PERCENTILES = (1.0, 99.8)
 Head = Literal["probability", "distance", "offset_row", "offset_col"]
 NUCLEI_HEADS: tuple[Head, ...] = ("probability", "distance", "offset_row", "offset_col")
 
@@ -38,7 +40,7 @@ class TrainingConfig(BaseModel):
     heads: tuple[Head, ...] = ("probability",)
     sampling: Literal["resized", "crops"] = "resized"
     image_size_px: tuple[int, int]
-    normalisation: Normalisation = Normalisation(low_percentile=1.0, high_percentile=99.8)
+    normalisation: Normalisation = Normalisation(low_percentile=PERCENTILES[0], high_percentile=PERCENTILES[1])
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
     learning_rate: float = Field(gt=0)

@@ -7,13 +7,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from training.augment import recolour, warp
 from training.config import TrainingConfig
-from training.dataset import DatasetError, Sample
+from training.dataset import Sample
 from training.splits import Splits
-from training.targets import WEIGHT, Arrays, instance_targets, normalised_image
+from training.targets import WEIGHT, Arrays, instance_targets, read_all
 
 _UINT16_MAX = 65_535
 
@@ -35,14 +34,8 @@ def load_annotated(samples: Sequence[Sample], splits: Splits, config: TrainingCo
     DatasetError
         Names every image and mask that cannot be read.
     """
-    annotated, problems = [], []
-    for sample in tqdm(samples, desc=f"Reading {name}", unit="image"):
-        try:
-            image = normalised_image(sample, config.normalisation)
-            labels = sample.labels(image.shape[:2])
-        except DatasetError as exc:
-            problems.append(str(exc))
-            continue
+    annotated = []
+    for sample, image, labels in read_all(samples, config.normalisation, name):
         areas = np.bincount(labels.ravel())[1:]
         diameter_px = 2 * float(np.sqrt(np.median(areas[areas > 0]) / np.pi)) if areas.any() else np.inf
         annotated.append(
@@ -53,8 +46,6 @@ def load_annotated(samples: Sequence[Sample], splits: Splits, config: TrainingCo
                 splits[sample.image_id].modality,
             )
         )
-    if problems:
-        raise DatasetError("\n".join(problems))
     return annotated
 
 

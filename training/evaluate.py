@@ -1,6 +1,6 @@
 """Scores an exported model, through the very steps that the service runs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def evaluate(
     everything = [
         score(segmenter, sample, splits, options) for sample in tqdm(samples, desc="Evaluating", unit="image")
     ]
-    return by_modality(everything, summarise)
+    return by_modality(everything)
 
 
 def score(segmenter: Segmenter, sample: Sample, splits: Splits, options: SegmentationOptions) -> ImageScores:
@@ -106,13 +106,11 @@ def score_labels(
     )
 
 
-def by_modality(
-    scores: Sequence[ImageScores], figures: Callable[[Sequence[ImageScores]], dict[str, float]]
-) -> dict[str, dict[str, float]]:
-    """Figures of the images of each modality, and of all."""
+def by_modality(scores: Sequence[ImageScores]) -> dict[str, dict[str, float]]:
+    """Figures of the images of each modality, and of all; see `summarise`."""
     modalities = sorted({one.modality for one in scores})
-    return {name: figures([one for one in scores if one.modality == name]) for name in modalities} | {
-        ALL: figures(scores)
+    return {name: summarise([one for one in scores if one.modality == name]) for name in modalities} | {
+        ALL: summarise(scores)
     }
 
 

@@ -3,13 +3,13 @@
 import argparse
 import logging
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import KaryometerError
 from app.segmentation.model_card import NAME_PATTERN
+from training.arguments import command_line, data_arguments
 from training.config import PRESETS
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(arguments, argparse.Namespace(command_line=_command_line(arguments)))
+    options = _parser().parse_args(arguments, argparse.Namespace(command_line=command_line("training", arguments)))
     try:
         options.command(options)
     except KaryometerError as exc:
@@ -33,30 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _command_line(arguments: Sequence[str]) -> str:
-    # Folders outside the project differ from machine to machine and are nobody else's business: their names stay.
-    def portable(argument: str) -> str:
-        option, equals, value = argument.rpartition("=")
-        path = Path(value)
-        return option + equals + (path.name if path.is_absolute() or ".." in path.parts else value)
-
-    return shlex.join(["python", "-m", "training", *map(portable, arguments)])
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="{train,evaluate,export}")
 
-    data = argparse.ArgumentParser(add_help=False)
-    data.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        required=True,
-        metavar="PATH",
-        help="a data set as downloaded, zip or folder, in Kaggle's or BBBC039's layout; repeatable",
-    )
-
+    data = data_arguments()
     train = commands.add_parser("train", parents=[data], help="train a network", description="Train a network.")
     train.add_argument("--preset", choices=sorted(PRESETS), default="original", help="configuration (%(default)s)")
     train.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoints and logs go")

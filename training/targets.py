@@ -1,6 +1,6 @@
 """Annotated images to the arrays that a network learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -55,6 +55,29 @@ def normalised_image(sample: Sample, normalisation: Normalisation) -> NDArray[np
     return normalise(sample.image(), normalisation.low_percentile, normalisation.high_percentile)
 
 
+def read_all(
+    samples: Sequence[Sample], normalisation: Normalisation, name: str
+) -> Iterator[tuple[Sample, NDArray[np.float32], NDArray[np.int32]]]:
+    """Every sample with its normalised image `(H, W, 3)` and its labels `(H, W)`, with a progress bar.
+
+    Raises
+    ------
+    DatasetError
+        After the last one: names every image and mask that cannot be read.
+    """
+    problems = []
+    for sample in tqdm(samples, desc=f"Reading {name}", unit="image"):
+        try:
+            image = normalised_image(sample, normalisation)
+            labels = sample.labels(image.shape[:2])
+        except DatasetError as exc:
+            problems.append(str(exc))
+            continue
+        yield sample, image, labels
+    if problems:
+        raise DatasetError("\n".join(problems))
+
+
 def load_arrays(samples: Sequence[Sample], config: TrainingConfig, name: str) -> Arrays:
     """All samples at the size that the configuration names.
 
@@ -67,18 +90,9 @@ def load_arrays(samples: Sequence[Sample], config: TrainingConfig, name: str) ->
     arrays = Arrays(
         np.empty((len(samples), height, width, 3), np.float32), np.empty((len(samples), height, width, 1), np.float32)
     )
-    problems = []
-    for index, sample in enumerate(tqdm(samples, desc=f"Reading {name}", unit="image")):
-        try:
-            image = normalised_image(sample, config.normalisation)
-            mask = sample.labels(image.shape[:2]) > 0
-        except DatasetError as exc:
-            problems.append(str(exc))
-            continue
+    for index, (_, image, labels) in enumerate(read_all(samples, config.normalisation, name)):
         arrays.image[index] = resize_image(image, config.image_size_px)
-        arrays.target[index, ..., 0] = resize_mask(mask, config.image_size_px)
-    if problems:
-        raise DatasetError("\n".join(problems))
+        arrays.target[index, ..., 0] = resize_mask(labels > 0, config.image_size_px)
     return arrays
 
 

@@ -139,9 +139,9 @@ def _matching(overlap_iou: sparse.csr_array, thresh: float) -> Matching:
     candidates.data[candidates.data < thresh] = 0
     candidates.eliminate_zeros()
     partner = maximum_bipartite_matching(sparse.csr_matrix(candidates), perm_type="column")
-    matched = np.flatnonzero(partner >= 0)
-    tp = len(matched)
-    matched_score = float(sum(candidates[row, partner[row]] for row in matched))
+    paired = np.flatnonzero(partner >= 0)
+    tp = len(paired)
+    matched_score = float(sum(candidates[row, partner[row]] for row in paired))
     fp, fn = n_predicted - tp, n_true - tp
     if tp + fp + fn == 0:
         return Matching(thresh, 0, 0, 0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
