@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from training.targets import OFFSET
 
 SCALES = (0.5, 2.0)
+# Of the scale's logarithm: most crops come near their own size.
+_SCALE_DEVIATION = 0.3
 DIAMETERS_PX = (7.0, 110.0)
 _ELASTIC_SPACING_PX = 32
 _ELASTIC_LARGEST_PX = 2.0
@@ -41,7 +43,7 @@ def warp(
     tuple of ndarray
         The crop of the image `(*size_px, 3)` and of the target `(*size_px, 5)`, both in [0, 1].
     """
-    scale = np.exp(generator.uniform(*np.log(SCALES)))
+    scale = np.clip(np.exp(generator.normal(0, _SCALE_DEVIATION)), *SCALES)
     scale = np.clip(scale, min(1, DIAMETERS_PX[0] / diameter_px), max(1, DIAMETERS_PX[1] / diameter_px))
     stretch = np.exp(generator.uniform(-0.15, 0.15))
     angle = generator.uniform(0, 2 * np.pi)
@@ -87,28 +89,28 @@ def recolour(image: NDArray[np.float32], generator: np.random.Generator) -> NDAr
         return bool(generator.random() < probability)
 
     is_grey = np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])
-    if not is_grey and happens(0.15):
+    if not is_grey and happens(0.08):
         image, is_grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2), True
-    if not is_grey:
+    if not is_grey and happens(0.5):
         image = image ** np.exp(generator.normal(0, 0.2, 3)).astype(np.float32)
         image = np.clip(image * generator.uniform(0.85, 1.1, 3).astype(np.float32), 0, 1)
-    if happens(0.1):
+    if happens(0.05):
         image = 1 - image
-    if happens(0.6):
+    if happens(0.3):
         image = image ** np.float32(2 ** generator.uniform(-1, 1))
-    if happens(0.5):
+    if happens(0.25):
         gain, offset = generator.uniform(0.6, 1.3), generator.uniform(-0.1, 0.1)
         image = np.clip((image - 0.5) * np.float32(gain) + np.float32(0.5 * gain + offset), 0, 1)
-    if happens(0.2):
+    if happens(0.1):
         light = cv2.resize(generator.uniform(0.5, 1, (3, 3)).astype(np.float32), image.shape[1::-1])
         image = image * light[..., np.newaxis]
-    if happens(0.2):
+    if happens(0.1):
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), generator.uniform(0.5, 2)), np.float32)
-    if happens(0.3):
+    if happens(0.15):
         shape = (*image.shape[:2], 1) if is_grey else image.shape
         image = image + generator.standard_normal(shape, np.float32) * np.float32(generator.uniform(0, 0.08))
     image = np.clip(image, 0, 1)
-    if happens(0.15):
+    if happens(0.08):
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(30, 95))]
         coded = cv2.imencode(".jpg", (image * 255).round().astype(np.uint8), quality)[1]
         image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.float32) / np.float32(255)

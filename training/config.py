@@ -27,6 +27,8 @@ class TrainingConfig(BaseModel):
     sampling
         `resized`: every image once an epoch, resized to `image_size_px`, as the original recipe does. `crops`: as many
         varied crops of `image_size_px` an epoch as there are images, at the images' own resolution.
+    optimiser
+        `adam` (Kingma & Ba 2015), or `muon`, see `training.muon`.
     learning_rate, cooldown
         The rate stays constant until the last `cooldown` part of the epochs, over which it falls linearly to 0.
     """
@@ -43,6 +45,7 @@ class TrainingConfig(BaseModel):
     normalisation: Normalisation = Normalisation(low_percentile=PERCENTILES[0], high_percentile=PERCENTILES[1])
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
+    optimiser: Literal["adam", "muon"] = "adam"
     learning_rate: float = Field(gt=0)
     cooldown: float = Field(0, ge=0, le=1)
     seed: int = Field(ge=0)
@@ -60,9 +63,10 @@ PRESETS = {
             sampling="crops",
             image_size_px=(256, 256),
             batch_size=4,
-            epochs=25,
-            learning_rate=1e-3,
-            cooldown=0.32,
+            epochs=80,
+            optimiser="muon",
+            learning_rate=6e-3,
+            cooldown=0.6,
             seed=0,
         ),
         TrainingConfig(
@@ -96,6 +100,7 @@ PRESETS = {
             image_size_px=(32, 32),
             batch_size=4,
             epochs=3,
+            optimiser="muon",
             learning_rate=1e-2,
             cooldown=0.5,
             seed=0,

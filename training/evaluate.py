@@ -1,14 +1,23 @@
 """Scores an exported model, through the very steps that the service runs."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.metrics import Matching, average_precision, match_all, pixel_scores, pooled_accuracy
+from app.segmentation.measure import confidences
+from app.segmentation.metrics import (
+    Matching,
+    average_precision,
+    match_all,
+    matched,
+    pixel_scores,
+    pooled_accuracy,
+)
 from app.segmentation.model_card import Evaluation
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
@@ -20,6 +29,7 @@ ALL = "all"
 # The size at which the original report's figure was measured.
 ORIGINAL_SIZE_PX = (128, 128)
 N_RESAMPLES = 1000
+_N_BINS = 10
 COLUMNS = {
     "n_images": "images",
     "iou": "IoU",
@@ -29,6 +39,7 @@ COLUMNS = {
     "count_true": "nuclei",
     "count_predicted": "counted",
     "count_error": "count error",
+    "calibration_error": "calibration error",
     "iou_half": "IoU, threshold 0.5",
     "iou_mean": "IoU, mean rule",
     "iou_original": "IoU at 128 x 128, mean rule",
@@ -45,13 +56,18 @@ class ImageScores:
     ----------
     iou_by_rule
         IoU of masks made by other rules than the method's own, by the figure's name.
+    confidence, is_true
+        Of each nucleus found: how likely the method calls it, float64 `(N,)` in [0, 1], and whether a true one matches
+        it at an IoU of 0.5; None of methods that do not say.
     """
 
     image_id: str
     modality: str
     iou: float
     matching: list[Matching]
-    iou_by_rule: dict[str, float]
+    iou_by_rule: dict[str, float] = field(default_factory=dict)
+    confidence: NDArray[np.float64] | None = None
+    is_true: NDArray[np.bool_] | None = None
 
 
 def evaluate(
@@ -85,25 +101,22 @@ def score(segmenter: Segmenter, sample: Sample, splits: Splits, options: Segment
     small_probability = segmenter.predict(resize_image(image, ORIGINAL_SIZE_PX), options).probability
     small_mask = binarise(small_probability, threshold_value(small_probability, "mean"))
     mean = threshold_value(maps.probability, "mean")
-    return score_labels(
-        sample,
-        splits,
-        truth,
-        labels,
-        iou_half=pixel_scores(truth > 0, binarise(maps.probability, 0.5)).iou,
-        iou_mean=pixel_scores(truth > 0, binarise(maps.probability, mean)).iou,
-        iou_original=pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
+    return replace(
+        score_labels(sample, splits, truth, labels),
+        iou_by_rule={
+            "iou_half": pixel_scores(truth > 0, binarise(maps.probability, 0.5)).iou,
+            "iou_mean": pixel_scores(truth > 0, binarise(maps.probability, mean)).iou,
+            "iou_original": pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
+        },
+        confidence=confidences(labels, maps, segmenter.card.calibration.confidence),
+        is_true=matched(labels, truth, 0.5),
     )
 
 
-def score_labels(
-    sample: Sample, splits: Splits, truth: np.ndarray, labels: np.ndarray, **iou_by_rule: float
-) -> ImageScores:
+def score_labels(sample: Sample, splits: Splits, truth: NDArray[np.int32], labels: NDArray[np.int32]) -> ImageScores:
     """Score the nuclei that some method found in an image, `(H, W)`, against the true ones."""
     modality = splits[sample.image_id].modality if sample.image_id in splits else "unknown"
-    return ImageScores(
-        sample.image_id, modality, pixel_scores(truth > 0, labels > 0).iou, match_all(truth, labels), iou_by_rule
-    )
+    return ImageScores(sample.image_id, modality, pixel_scores(truth > 0, labels > 0).iou, match_all(truth, labels))
 
 
 def by_modality(scores: Sequence[ImageScores]) -> dict[str, dict[str, float]]:
@@ -124,6 +137,7 @@ def summarise(scores: Sequence[ImageScores]) -> dict[str, float]:
         `average_precision`: mean over IoU 0.50:0.05:0.95, then over images, as in the 2018 Data Science Bowl. `f1`:
         2TP/(2TP+FP+FN) at IoU 0.5, pooled. `count_error`: excess of nuclei counted over true ones, as a part of the
         true ones. Each of these has a 95 % interval, `..._low` to `..._high`, by bootstrap over images (Efron 1979).
+        `calibration_error`: see `expected_calibration_error`, of all the images' nuclei.
     """
     main = _main_figures(scores)
     generator = np.random.default_rng(0)
@@ -137,7 +151,26 @@ def summarise(scores: Sequence[ImageScores]) -> dict[str, float]:
     tp, fp, fn = _counts(scores)
     rules = {rule: float(np.mean([one.iou_by_rule[rule] for one in scores])) for rule in scores[0].iou_by_rule}
     whole = {"n_images": len(scores), "count_true": tp + fn, "count_predicted": tp + fp}
+    confidence = [one.confidence for one in scores if one.confidence is not None]
+    is_true = [one.is_true for one in scores if one.is_true is not None]
+    if confidence:
+        rules["calibration_error"] = expected_calibration_error(np.concatenate(confidence), np.concatenate(is_true))
     return {name: round(float(value), 4) for name, value in (whole | main | rules).items()}
+
+
+def expected_calibration_error(confidence: NDArray[np.float64], is_true: NDArray[np.bool_]) -> float:
+    """How far confidences lie from the part that is true, on average over tenths (Guo et al. 2017, arXiv:1706.04599).
+
+    Examples
+    --------
+    >>> expected_calibration_error(np.array([0.75, 0.75, 0.75, 0.75]), np.array([True, True, True, False]))
+    0.0
+    >>> expected_calibration_error(np.array([1.0, 1.0]), np.array([True, False]))
+    0.5
+    """
+    tenth = np.minimum((confidence * _N_BINS).astype(int), _N_BINS - 1)
+    gaps = np.bincount(tenth, confidence - is_true, minlength=_N_BINS)
+    return float(np.abs(gaps).sum() / max(1, len(confidence)))
 
 
 def _main_figures(scores: Sequence[ImageScores]) -> dict[str, float]:

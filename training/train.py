@@ -15,8 +15,12 @@ from training.architectures import ARCHITECTURES
 from training.config import TrainingConfig
 from training.crops import Annotated, Crops
 from training.losses import nuclei_loss
+from training.muon import ConvolutionalMuon
 from training.run import Run
 from training.targets import Arrays
+
+# Of the kernels that Muon learns.
+_WEIGHT_DECAY = 0.01
 
 
 def train(
@@ -79,9 +83,15 @@ def train(
 
 
 def build(config: TrainingConfig) -> keras.Model:
-    """The configured network, compiled with Adam and the loss of its heads."""
+    """The configured network, compiled with its optimiser and the loss of its heads."""
     model = ARCHITECTURES[config.architecture](config)
-    optimiser = keras.optimizers.Adam(config.learning_rate)
+    if config.optimiser == "muon":
+        head = model.layers[-1].name
+        optimiser = ConvolutionalMuon(
+            config.learning_rate, weight_decay=_WEIGHT_DECAY, adam_weight_decay=0, exclude_layers=[head]
+        )
+    else:
+        optimiser = keras.optimizers.Adam(config.learning_rate)
     if config.sampling == "resized":
         model.compile(optimiser, "binary_crossentropy", metrics=["accuracy"])
     else:

@@ -49,8 +49,7 @@ def measure(
         The image as uploaded, `(H, W)` or `(H, W, 3)`; intensities are in its own units, colours as the mean over
         channels.
     maps, confidence
-        What the network said, and how it becomes each nucleus's `confidence`: the log-odds of the mean probability, and
-        the highest inner distance, weighed by a logistic model (Platt 1999).
+        What the network said, and how it becomes each nucleus's `confidence`.
     pixel_size_um
         Edge length of a pixel; without it `area_um2` is NaN.
 
@@ -71,10 +70,7 @@ def measure(
     return table | {
         "area_um2": table["area_px"] * (np.nan if pixel_size_um is None else pixel_size_um**2),
         "intensity_mean": measured["intensity_mean"],
-        "confidence": expit(
-            confidence.intercept
-            + confidence_features(labels, maps) @ (confidence.probability_slope, confidence.distance_slope)
-        ),
+        "confidence": confidences(labels, maps, confidence),
         "touches_border": (
             (table["bbox_row_min_px"] == 0)
             | (table["bbox_col_min_px"] == 0)
@@ -82,6 +78,13 @@ def measure(
             | (table["bbox_col_max_px"] == width)
         ),
     }
+
+
+def confidences(labels: NDArray[np.int32], maps: Maps, model: Confidence) -> NDArray[np.float64]:
+    """How likely each nucleus is a true one, `(N,)` in [0, 1]: a logistic model (Platt 1999) of its features."""
+    slopes = (model.probability_slope, model.distance_slope)
+    likely: NDArray[np.float64] = expit(model.intercept + confidence_features(labels, maps) @ slopes)
+    return likely
 
 
 def confidence_features(labels: NDArray[np.int32], maps: Maps) -> NDArray[np.float64]:

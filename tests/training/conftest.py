@@ -72,13 +72,19 @@ def tiny_run(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_crops_model(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported model of the `tiny-crops` preset."""
+def tiny_crops_run(kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole `tiny-crops` run, of three epochs too."""
     folder = tmp_path_factory.mktemp("runs") / "tiny-crops"
+    assert main(["train", "--preset", "tiny-crops", "--data", str(kaggle), "--run", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_crops_model(tiny_crops_run: Path, kaggle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported model of the `tiny-crops` preset."""
     models = tmp_path_factory.mktemp("models")
-    data = ["--data", str(kaggle), "--run", str(folder)]
-    assert main(["train", "--preset", "tiny-crops", *data]) == 0
-    assert main(["export", *data, "--models", str(models), "--name", "crops", "--version", "1", *ABOUT_DATA]) == 0
+    arguments = ["export", "--run", str(tiny_crops_run), "--data", str(kaggle), "--models", str(models)]
+    assert main([*arguments, "--name", "crops", "--version", "1", *ABOUT_DATA]) == 0
     return models / "crops" / "1"
 
 

@@ -41,11 +41,16 @@ def test_no_folder_of_this_machine_is_recorded(tiny_run: Path, kaggle: Path) -> 
     assert str(kaggle.parent) not in (tiny_run / "run.json").read_text()
 
 
-def test_a_resumed_run_ends_where_an_unbroken_one_does(tiny_run: Path, kaggle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("preset", ["tiny", "tiny-crops"])
+def test_a_resumed_run_ends_where_an_unbroken_one_does(
+    preset: str, tiny_run: Path, tiny_crops_run: Path, kaggle: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
-    assert main(arguments(kaggle, folder, 1)) == 0
-    assert main(arguments(kaggle, folder, 3, "--resume")) == 0
-    for resumed, unbroken in zip(weights(folder), weights(tiny_run), strict=True):
+    arguments = ["train", "--preset", preset, "--data", str(kaggle), "--run", str(folder)]
+    assert main([*arguments, "--epochs", "1"]) == 0
+    assert main([*arguments, "--epochs", "3", "--resume"]) == 0
+    unbroken_run = {"tiny": tiny_run, "tiny-crops": tiny_crops_run}[preset]
+    for resumed, unbroken in zip(weights(folder), weights(unbroken_run), strict=True):
         np.testing.assert_allclose(resumed, unbroken, atol=1e-5)
     assert [row["epoch"] for row in Run(folder).history()] == [0, 1, 2]
 
