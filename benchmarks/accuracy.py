@@ -87,6 +87,7 @@ def as_json(results: Sequence[Result], command: str) -> dict[str, Any]:
             result.method.name: {
                 "figures": result.figures,
                 "accuracy_by_threshold": result.curve,
+                "training_minutes": result.method.training_minutes,
                 "n_parameters": result.method.n_parameters,
                 "multiply_adds_per_megapixel": result.method.multiply_adds_per_megapixel,
                 "artefact_bytes": result.method.artefact_bytes,
@@ -117,12 +118,14 @@ def as_markdown(results: Sequence[Result], command: str) -> str:
         "",
         "CPU time is that of all threads, from the decoded image to its labels; the ratio is to the first method.",
         "",
-        "| method | parameters, M | multiply-adds, G/MP | artefact, MB | CPU ms/image | CPU ms/MP | ratio |",
-        "|---|---|---|---|---|---|---|",
+        "| method | trained, min | parameters, M | multiply-adds, G/MP | artefact, MB | CPU ms/image | CPU ms/MP "
+        "| ratio |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for result in results:
         method = result.method
         cells = [
+            cell(method.training_minutes, digits=0),
             cell(method.n_parameters, 1e6, 2),
             cell(method.multiply_adds_per_megapixel, 1e9),
             cell(method.artefact_bytes, 1e6),

@@ -26,12 +26,13 @@ class Method:
 
     Attributes
     ----------
-    n_parameters, multiply_adds_per_megapixel, artefact_bytes
+    training_minutes, n_parameters, multiply_adds_per_megapixel, artefact_bytes
         Of its network; None without one, or where they are not known.
     """
 
     name: str
     find: Callable[[NDArray[Any]], NDArray[np.int32]]
+    training_minutes: float | None = None
     n_parameters: int | None = None
     multiply_adds_per_megapixel: int | None = None
     artefact_bytes: int | None = None
@@ -63,6 +64,7 @@ def exported(folder: Path, quality: str) -> Method:
     return Method(
         f"{card.name}/{card.version}" + (" best" if quality == "best" else ""),
         find,
+        card.training.minutes,
         card.architecture.n_parameters,
         card.architecture.multiply_adds_per_megapixel,
         sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
@@ -71,7 +73,7 @@ def exported(folder: Path, quality: str) -> Method:
 
 def stardist(folder: Path) -> Method:
     """StarDist 2D (Schmidt et al. 2018, arXiv:1806.03535), trained by `benchmarks.stardist`; the extra `peers`."""
-    from benchmarks.stardist import load
+    from benchmarks.stardist import MINUTES_NAME, load
 
     model = load(folder)
 
@@ -80,4 +82,5 @@ def stardist(folder: Path) -> Method:
         return labels
 
     n_bytes = sum(path.stat().st_size for path in folder.glob("weights_best.*"))
-    return Method("StarDist 2D", find, model.keras_model.count_params(), None, n_bytes)
+    minutes = float((folder / MINUTES_NAME).read_text())
+    return Method("StarDist 2D", find, minutes, model.keras_model.count_params(), None, n_bytes)

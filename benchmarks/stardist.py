@@ -5,6 +5,7 @@
 
 import argparse
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from training.splits import read_splits, samples_of
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 PATCH_PX = 256
+MINUTES_NAME = "minutes.txt"
 
 
 def load(folder: Path) -> Any:
@@ -31,7 +33,10 @@ def load(folder: Path) -> Any:
 
 
 def train(folder: Path, train_samples: list[Sample], val_samples: list[Sample], n_epochs: int, seed: int) -> None:
-    """Train with 32 rays, grid 2 and 32 base filters, then choose the thresholds on the validation images."""
+    """Train with 32 rays, grid 2 and 32 base filters, then choose the thresholds on the validation images.
+
+    How long the training took is kept beside the network.
+    """
     from stardist.models import Config2D, StarDist2D
 
     config = Config2D(
@@ -49,6 +54,7 @@ def train(folder: Path, train_samples: list[Sample], val_samples: list[Sample], 
     images, labels = _read(train_samples)
     val_images, val_labels = _read(val_samples)
     generator = np.random.default_rng(seed)
+    start = time.perf_counter()
     model.train(
         images,
         labels,
@@ -56,6 +62,7 @@ def train(folder: Path, train_samples: list[Sample], val_samples: list[Sample], 
         augmenter=lambda image, label_image: vary(image, label_image, generator),
         seed=seed,
     )
+    (folder / MINUTES_NAME).write_text(f"{(time.perf_counter() - start) / 60:.1f}\n")
     model.optimize_thresholds(val_images, val_labels)
 
 

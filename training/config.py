@@ -63,10 +63,10 @@ PRESETS = {
             sampling="crops",
             image_size_px=(256, 256),
             batch_size=4,
-            epochs=80,
+            epochs=70,
             optimiser="muon",
             learning_rate=6e-3,
-            cooldown=0.6,
+            cooldown=0.8,
             seed=0,
         ),
         TrainingConfig(

@@ -55,7 +55,11 @@ def page(card: ModelCard) -> str:
         "",
         "## Train it again",
         "",
-        f"`{card.training.command}`, {card.training.n_epochs} epochs, of which {card.training.best_epoch} was the "
-        "best one; then `python -m training export` with the same data.",
+        f"`{card.training.command}`, {card.training.n_epochs} epochs{_duration(card)}, of which "
+        f"{card.training.best_epoch} was the best one; then `python -m training export` with the same data.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _duration(card: ModelCard) -> str:
+    return "" if card.training.minutes is None else f" in {card.training.minutes:.0f} minutes"

@@ -78,6 +78,7 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
                 command=run.command,
                 config=config.model_dump(mode="json"),
                 n_epochs=run.last_epoch(),
+                minutes=round(run.minutes(), 1),
                 best_epoch=run.best_epoch(),
             ),
             sha256=model_card.artefact_digest(written),

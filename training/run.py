@@ -95,7 +95,7 @@ class Run:
         return _Record.model_validate_json(self._record_path.read_bytes())
 
     def history(self) -> list[dict[str, float]]:
-        """One row an epoch, counted from 0: `epoch`, `loss`, `val_loss` and the other metrics."""
+        """One row an epoch, counted from 0: `epoch`, `seconds`, `loss`, `val_loss` and the other metrics."""
         if not self.history_path.is_file():
             return []
         with self.history_path.open(newline="", encoding="utf-8") as file:
@@ -115,6 +115,10 @@ class Run:
     def best_epoch(self) -> int:
         """Number of the epoch with the lowest validation loss, counted from 1."""
         return 1 + int(min(self.history(), key=lambda row: row["val_loss"])["epoch"])
+
+    def minutes(self) -> float:
+        """How long it has been trained."""
+        return sum(row["seconds"] for row in self.history()) / 60
 
     def last_epoch(self) -> int:
         """How many epochs the newest checkpoint has been trained for; 0 if there is none yet."""

@@ -1,6 +1,7 @@
 """Trains a network."""
 
 import math
+import time
 from typing import Any
 
 import keras
@@ -54,6 +55,7 @@ def train(
     history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
     callbacks = [
         keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
+        Stopwatch(),
         history,
         keras.callbacks.TensorBoard(str(run.tensorboard_path)),
         Checkpoint(run),
@@ -158,6 +160,19 @@ class EpochSeeds(keras.callbacks.Callback):
         dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
         for dropout, seed in zip(dropouts, np.random.SeedSequence((self._seed, epoch)).generate_state(len(dropouts))):
             dropout.seed_generator.state.assign((seed, 0))
+
+
+class Stopwatch(keras.callbacks.Callback):
+    """Adds the epoch's `seconds` to what is logged, validation included."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Start."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop; the callbacks that follow find it in their logs."""
+        if logs is not None:
+            logs["seconds"] = time.perf_counter() - self._start
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -99,11 +99,12 @@ class Data(_Frozen):
 
 
 class Training(_Frozen):
-    """How it was trained, word for word, and for how many of the configured epochs."""
+    """How it was trained, word for word: for how many of the configured epochs, and how long, where that is known."""
 
     command: str
     config: dict[str, Any]
     n_epochs: int
+    minutes: float | None = None
     best_epoch: int
 
 

@@ -20,6 +20,7 @@ def test_one_command_scores_draws_and_writes(
     methods = json.loads((tmp_path / "comparison.json").read_text())["methods"]
     assert list(methods) == ["tiny/1", "tiny/1 best", "Otsu + watershed"]
     assert methods["Otsu + watershed"]["figures"]["all"]["ap50"] > 0.9
+    assert methods["tiny/1"]["training_minutes"] >= 0
     assert methods["tiny/1"]["artefact_bytes"] > methods["tiny/1"]["n_parameters"] > 0
     assert all(method["cpu_ms_per_image"] > 0 for method in methods.values())
     text = (tmp_path / "comparison.md").read_text()
