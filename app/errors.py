@@ -18,6 +18,7 @@
     │   └── ImageTooLargeError    more pixels than the limit
     ├── SizeMismatchError         image and ground truth differ in size
     ├── OptionError               an option has no such value
+    ├── FormatError               the result does not fit into the format asked for
     └── NotReadyError             the model is not loaded, or the service is stopping
 
 Every message is one plain sentence for the person who sent the request or started the service, and says what to do.
@@ -86,6 +87,10 @@ class SizeMismatchError(KaryometerError):
 
 class OptionError(KaryometerError):
     """An option is unknown or has no such value."""
+
+
+class FormatError(KaryometerError):
+    """The result does not fit into the file format that was asked for."""
 
 
 class NotReadyError(KaryometerError):

@@ -5,13 +5,14 @@ import hashlib
 from dataclasses import asdict
 from typing import Any
 
-from app import __version__
+import numpy as np
+from numpy.typing import NDArray
+
 from app.api.dependencies import Upload
-from app.api.schemas import MEDIA_TYPES, Format
-from app.segmentation.encode import encode_csv, encode_labels, encode_mask, encode_overlay
+from app.api.schemas import Include
+from app.segmentation.formats import FILE_FORMATS, FileFormat
 from app.segmentation.measure import Table
-from app.segmentation.model_card import ModelCard
-from app.segmentation.options import SegmentationOptions
+from app.segmentation.outlines import outline
 from app.segmentation.pipeline import Evaluation, Segmentation
 
 
@@ -31,24 +32,22 @@ def image_info(upload: Upload, segmentation: Segmentation) -> dict[str, Any]:
     }
 
 
-def encode(segmentation: Segmentation, file_format: Format) -> bytes:
-    """One of the files that an answer can be."""
-    match file_format:
-        case "mask":
-            return encode_mask(segmentation.labels)
-        case "labels":
-            return encode_labels(segmentation.labels)
-        case "overlay":
-            return encode_overlay(segmentation.normalised, segmentation.labels)
-        case "csv":
-            return encode_csv(segmentation.nuclei)
-    raise AssertionError(file_format)
+def included(segmentation: Segmentation, name: Include) -> Any:
+    """What a JSON answer holds under one of the names of `include`."""
+    if name == "nuclei":
+        return nuclei_rows(segmentation.nuclei)
+    return polygons(segmentation.labels) if name == "polygons" else encoded_file(segmentation, name)
 
 
-def encoded_file(segmentation: Segmentation, file_format: Format) -> dict[str, str]:
+def encoded_file(segmentation: Segmentation, file_format: FileFormat) -> dict[str, str]:
     """The fields of `EncodedFile`."""
-    data = base64.b64encode(encode(segmentation, file_format)).decode()
-    return {"media_type": MEDIA_TYPES[file_format], "data": data}
+    kind = FILE_FORMATS[file_format]
+    return {"media_type": kind.media_type, "data": base64.b64encode(kind.encode(segmentation)).decode()}
+
+
+def polygons(labels: NDArray[np.int32]) -> list[list[list[list[float]]]]:
+    """The rings of each nucleus in (row, column), 0-based at the middle of the first pixel as all coordinates are."""
+    return [[(ring[:, ::-1] - 0.5).tolist() for ring in rings] for rings in outline(labels)]
 
 
 def nuclei_rows(table: Table) -> list[dict[str, Any]]:
@@ -80,13 +79,6 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def provenance(segmentation: Segmentation, card: ModelCard, **timing_ms: float) -> dict[str, Any]:
+def provenance(segmentation: Segmentation, **timing_ms: float) -> dict[str, Any]:
     """The fields of `Provenance`; `timing_ms` is that of stages after the segmentation."""
-    options = segmentation.options.model_dump(include=set(SegmentationOptions.model_fields))
-    applied = {"threshold_applied": segmentation.threshold, "min_area_px_applied": segmentation.min_area_px}
-    return {
-        "karyometer": __version__,
-        "model": {"name": card.name, "version": card.version, "sha256": card.sha256},
-        "options": options | applied,
-        "timing_ms": segmentation.timing_ms | timing_ms,
-    }
+    return segmentation.provenance | {"timing_ms": segmentation.timing_ms | timing_ms}

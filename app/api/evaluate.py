@@ -45,6 +45,6 @@ def _answer(image: bytes, mask: bytes, options: SegmentationOptions, segmenter: 
         answers.scores(segmenter.evaluate(segmentation, mask))
         | {
             "warnings": answers.warnings(segmentation),
-            "provenance": answers.provenance(segmentation, segmenter.card),
+            "provenance": answers.provenance(segmentation),
         }
     )

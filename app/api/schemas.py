@@ -4,19 +4,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.segmentation.formats import FILE_FORMATS, FileFormat
 from app.segmentation.metrics import Matching
 from app.segmentation.options import SegmentationOptions
 
-Format = Literal["json", "mask", "labels", "overlay", "csv"]
-Include = Literal["mask", "labels", "overlay", "nuclei"]
+Format = Literal["json"] | FileFormat
+Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]
 
-MEDIA_TYPES: dict[Format, str] = {
-    "json": "application/json",
-    "mask": "image/png",
-    "labels": "image/tiff",
-    "overlay": "image/png",
-    "csv": "text/csv",
-}
+MEDIA_TYPES: dict[Format, str] = {"json": "application/json"}
+MEDIA_TYPES.update((name, kind.media_type) for name, kind in FILE_FORMATS.items())
 
 
 class SegmentQuery(SegmentationOptions):
@@ -24,12 +20,14 @@ class SegmentQuery(SegmentationOptions):
 
     format: Format | None = Field(
         None,
-        description="`json`, `mask` (PNG, 0 and 255), `labels` (TIFF, uint16 or uint32), `overlay` (PNG) or `csv`; "
-        "without it the Accept header decides",
+        description="`json`, `mask` (PNG, 0 and 255), `labels` (TIFF, uint16 or uint32), `overlay` (PNG), `csv`, "
+        "`parquet`, `geojson` (for QuPath), `rois` (a zip for ImageJ) or `coco` (JSON); without it the Accept header "
+        "decides",
     )
     include: tuple[Include, ...] = Field(
         ("mask", "nuclei"),
-        description="`mask`, `labels`, `overlay` or `nuclei`, repeated for several: what a JSON answer holds",
+        description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, repeated for several: what a JSON answer "
+        "holds",
     )
 
 
@@ -160,6 +158,11 @@ class SegmentResponse(_Answer):
     mask: EncodedFile | None = None
     labels: EncodedFile | None = None
     overlay: EncodedFile | None = None
+    polygons: list[list[list[tuple[float, float]]]] | None = Field(
+        None,
+        description="the rings of each nucleus in (row, column), the outer one first, then its holes; along the "
+        "pixels' edges, so that the middle of the first pixel lies at (0, 0)",
+    )
     nuclei: list[Nucleus] | None = None
     summary: Summary
     warnings: list[Caution]

@@ -3,7 +3,7 @@
 import re
 import time
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
@@ -14,6 +14,7 @@ from app.api.dependencies import SegmenterDependency, Upload, UploadDependency, 
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse
 from app.errors import OptionError
+from app.segmentation.formats import FILE_FORMATS
 from app.segmentation.measure import summarise
 from app.segmentation.pipeline import Segmenter
 
@@ -60,20 +61,18 @@ def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: s
     file_format = query.format or preferred_format(accept)
     if upload.mask is not None and file_format != "json":
         raise OptionError("The scores of a mask come as JSON only; leave the mask out, or ask for format=json.")
-    segmentation = segmenter.segment(upload.image, query)
+    segmentation = segmenter.segment(upload.image, query, upload.filename)
     headers = {
         "X-Nucleus-Count": str(segmentation.count),
         "X-Model": f"{segmenter.card.name}/{segmenter.card.version}",
     }
     if file_format != "json":
-        return Response(answers.encode(segmentation, file_format), 200, headers, MEDIA_TYPES[file_format])
+        kind = FILE_FORMATS[file_format]
+        return Response(kind.encode(segmentation), 200, headers, kind.media_type)
 
     evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(segmentation, upload.mask))
     start = time.perf_counter()
-    included: dict[str, Any] = {
-        name: answers.nuclei_rows(segmentation.nuclei) if name == "nuclei" else answers.encoded_file(segmentation, name)
-        for name in query.include
-    }
+    included = {name: answers.included(segmentation, name) for name in query.include}
     encode_ms = round(1000 * (time.perf_counter() - start), 3)
     return JSONResponse(
         {
@@ -83,7 +82,7 @@ def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: s
             "summary": summarise(segmentation.nuclei, segmentation.labels),
             "warnings": answers.warnings(segmentation),
             "evaluation": evaluation,
-            "provenance": answers.provenance(segmentation, segmenter.card, encode=encode_ms),
+            "provenance": answers.provenance(segmentation, encode=encode_ms),
         },
         headers=headers,
     )

@@ -1,13 +1,17 @@
-"""Labels, image and table to the files that other tools open."""
+"""Labels, image and table to pictures and tables; `outlines` has the files made of shapes."""
 
 import csv
 import io
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow
 import tifffile
 from numpy.typing import NDArray
+from pyarrow import parquet
 from skimage.segmentation import find_boundaries
 
 # Yellow shows on black fluorescence, grey brightfield and purple histology alike.
@@ -19,11 +23,22 @@ def encode_mask(labels: NDArray[np.int32]) -> bytes:
     return _encode_png(np.where(labels > 0, 255, 0).astype(np.uint8))
 
 
-def encode_labels(labels: NDArray[np.int32]) -> bytes:
-    """Deflated TIFF of the label image: uint16, or uint32 where there are more than 65,535 nuclei."""
+def encode_labels(labels: NDArray[np.int32], provenance: Mapping[str, Any]) -> bytes:
+    """Deflated TIFF of the label image: uint16, or uint32 where there are more than 65,535 nuclei.
+
+    The tag ImageDescription holds the provenance as JSON.
+    """
     dtype = np.uint16 if labels.max(initial=0) <= np.iinfo(np.uint16).max else np.uint32
     buffer = io.BytesIO()
-    tifffile.imwrite(buffer, labels.astype(dtype), compression="zlib", photometric="minisblack")
+    tifffile.imwrite(
+        buffer,
+        labels.astype(dtype),
+        compression="zlib",
+        photometric="minisblack",
+        metadata=None,
+        description=json.dumps(provenance),
+        software=f"karyometer {provenance['karyometer']}",
+    )
     return buffer.getvalue()
 
 
@@ -51,6 +66,14 @@ def encode_csv(table: dict[str, NDArray[Any]]) -> bytes:
     for row in zip(*(values.tolist() for values in columns), strict=True):
         writer.writerow(["" if value != value else value for value in row])
     return buffer.getvalue().encode()
+
+
+def encode_parquet(table: Mapping[str, NDArray[Any]], provenance: Mapping[str, Any]) -> bytes:
+    """Parquet with the table's own types, NaN as null; the schema's metadata holds the provenance as JSON."""
+    columns = pyarrow.table({name: pyarrow.array(values, from_pandas=True) for name, values in table.items()})
+    buffer = io.BytesIO()
+    parquet.write_table(columns.replace_schema_metadata({"karyometer": json.dumps(provenance)}), buffer)
+    return buffer.getvalue()
 
 
 def _encode_png(pixels: NDArray[np.uint8]) -> bytes:

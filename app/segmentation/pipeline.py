@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from app import __version__
 from app.errors import SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.decode import Caveat, DecodedImage, decode_image, decode_mask
@@ -33,6 +34,8 @@ class Segmentation:
 
     Attributes
     ----------
+    filename
+        What the image was called, where that is known.
     decoded
         The image as uploaded.
     normalised
@@ -43,10 +46,13 @@ class Segmentation:
         One row a nucleus.
     options
         As asked for; `threshold` and `min_area_px` below are the values that were applied.
+    card
+        The model's.
     timing_ms
         Milliseconds a stage.
     """
 
+    filename: str | None
     decoded: DecodedImage
     normalised: NDArray[np.float32]
     labels: NDArray[np.int32]
@@ -55,12 +61,24 @@ class Segmentation:
     threshold: float
     min_area_px: int
     caveats: tuple[Caveat, ...]
+    card: ModelCard
     timing_ms: dict[str, float]
 
     @property
     def count(self) -> int:
         """Number of nuclei."""
         return len(self.nuclei["label"])
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How it came to be: with the image it can be made again. Options are as asked for and as applied."""
+        options = self.options.model_dump(include=set(SegmentationOptions.model_fields))
+        applied = {"threshold_applied": self.threshold, "min_area_px_applied": self.min_area_px}
+        return {
+            "karyometer": __version__,
+            "model": {"name": self.card.name, "version": self.card.version, "sha256": self.card.sha256},
+            "options": options | applied,
+        }
 
 
 @dataclass(frozen=True)
@@ -114,8 +132,8 @@ class Segmenter:
 
         return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels)
 
-    def segment(self, data: bytes, options: SegmentationOptions) -> Segmentation:
-        """Find and measure the nuclei of one image.
+    def segment(self, data: bytes, options: SegmentationOptions, filename: str | None = None) -> Segmentation:
+        """Find and measure the nuclei of one image; `filename` is for the record only.
 
         Raises
         ------
@@ -136,7 +154,9 @@ class Segmenter:
         limit = self.card.calibration.largest_unlikeness
         if maps.unlikeness is not None and limit is not None and maps.unlikeness > limit:
             caveats = (*caveats, UNLIKE_TRAINING_DATA)
-        return Segmentation(decoded, image, labels, nuclei, options, threshold, min_area_px, caveats, timing_ms)
+        return Segmentation(
+            filename, decoded, image, labels, nuclei, options, threshold, min_area_px, caveats, self.card, timing_ms
+        )
 
     def evaluate(self, segmentation: Segmentation, mask_data: bytes) -> Evaluation:
         """Score a segmentation against the bytes of its ground-truth mask.

@@ -37,7 +37,15 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
     content = segment["requestBody"]["content"]
     assert set(content) == {"multipart/form-data", "image/png", "image/jpeg", "image/tiff"}
     assert content["multipart/form-data"]["schema"]["required"] == ["image"]
-    assert set(segment["responses"]["200"]["content"]) == {"application/json", "image/png", "image/tiff", "text/csv"}
+    assert set(segment["responses"]["200"]["content"]) == {
+        "application/geo+json",
+        "application/json",
+        "application/vnd.apache.parquet",
+        "application/zip",
+        "image/png",
+        "image/tiff",
+        "text/csv",
+    }
     parameters = {parameter["name"] for parameter in segment["parameters"]}
     assert parameters == {
         "quality",

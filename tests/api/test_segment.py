@@ -65,13 +65,31 @@ def test_include_decides_what_the_json_holds(client: TestClient) -> None:
 
 @pytest.mark.parametrize(
     ("file_format", "media_type"),
-    [("mask", "image/png"), ("labels", "image/tiff"), ("overlay", "image/png"), ("csv", "text/csv; charset=utf-8")],
+    [
+        ("mask", "image/png"),
+        ("labels", "image/tiff"),
+        ("overlay", "image/png"),
+        ("csv", "text/csv; charset=utf-8"),
+        ("parquet", "application/vnd.apache.parquet"),
+        ("geojson", "application/geo+json"),
+        ("rois", "application/zip"),
+        ("coco", "application/json"),
+    ],
 )
 def test_files_carry_count_and_model(client: TestClient, file_format: str, media_type: str) -> None:
     answer = post(client, format=file_format)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == media_type
     assert (answer.headers["x-nucleus-count"], answer.headers["x-model"]) == ("3", "fake/1")
+
+
+def test_polygons_have_the_coordinates_of_the_table(client: TestClient) -> None:
+    body = post(client, include=["polygons", "nuclei"]).json()
+    SegmentResponse.model_validate(body)
+    for rings, nucleus in zip(body["polygons"], body["nuclei"], strict=True):
+        lowest, highest = np.min(rings[0], axis=0), np.max(rings[0], axis=0)
+        # Pixels reach half a pixel around their middles.
+        np.testing.assert_array_equal([*(lowest + 0.5), *(highest + 0.5)], nucleus["bbox_px"])
 
 
 def test_each_file_is_what_it_says(client: TestClient) -> None:
@@ -94,6 +112,7 @@ def test_each_file_is_what_it_says(client: TestClient) -> None:
         ("image/png;q=0.5, text/csv", "text/csv; charset=utf-8"),
         ("image/png;q=nonsense, image/tiff;q=0", "application/json"),
         ("text/html", "application/json"),
+        ("application/geo+json", "application/geo+json"),
         ("image/*", "image/png"),
         ("*/*, image/png;q=0.5", "application/json"),
         ("application/*, text/csv;q=0.1", "application/json"),
