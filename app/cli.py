@@ -1,47 +1,177 @@
-"""The command `karyometer`."""
+"""The command `karyometer`: what the service does, from a shell."""
 
 import argparse
+import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
 
+import shtab
 import uvicorn
+from pydantic import ValidationError
 
 from app import __version__
-from app.errors import SettingsError
+from app.batch import evaluate_files, find_images, mean_scores, pair_masks, segment_files
+from app.errors import KaryometerError, OptionError
 from app.main import create_app
+from app.segmentation.formats import FileFormat
+from app.segmentation.model_card import read_model_card
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-WRONG_SETTINGS = 2
+SOME_FAILED = 1
+WRONG_USE = 2
+INTERRUPTED = 130
 SHUTDOWN_S = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command; the exit code: 1 where files failed, 2 where options, settings or the model are wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except KaryometerError as exc:
+        logger.error("%s", exc)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        logger.warning("Stopped; `segment --resume` goes on where it was.")
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="karyometer", description="Counts and measures cell nuclei.")
     parser.add_argument("--version", action="version", version=f"karyometer {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="{serve}")
+    shtab.add_argument_to(parser, help="print a completion script for your shell")
+    commands = parser.add_subparsers(required=True, metavar="{segment,evaluate,info,serve}")
+    environment = "; ".join(
+        f"KARYOMETER_{name.upper()}, {field.description}" for name, field in Settings.model_fields.items()
+    )
+
+    machine = argparse.ArgumentParser(add_help=False)
+    machine.add_argument("--json", action="store_true", help="answer in JSON")
+    work = argparse.ArgumentParser(add_help=False, parents=[machine])
+    work.add_argument("--model", type=Path, help="the folder of an exported model (the one that is shipped)")
+    work.add_argument("--workers", type=int, default=2, metavar="N", help="images worked on at once (%(default)s)")
+    group = work.add_argument_group("segmentation")
+    for name, field in SegmentationOptions.model_fields.items():
+        group.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=field.description)
+
+    segment = commands.add_parser(
+        "segment",
+        parents=[work],
+        help="count and measure the nuclei of images",
+        description="Segment images into a folder: files for each, the joined table nuclei.csv, one row an image in "
+        "summary.csv and, where files failed, errors.csv.",
+    )
+    segment.add_argument("paths", nargs="+", metavar="PATH", help="images, folders with images below them, patterns")
+    segment.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
+    segment.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        choices=get_args(FileFormat),
+        help="a file to write for each image, beside its csv; repeatable",
+    )
+    segment.add_argument("--resume", action="store_true", help="leave alone what is already there and still right")
+    segment.set_defaults(command=_segment)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=[work],
+        help="score images against their masks",
+        description="Score the segmentation of images against masks of the same names.",
+    )
+    evaluate.add_argument("images", metavar="IMAGES", help="an image, or a folder of images")
+    evaluate.add_argument("masks", metavar="MASKS", help="its mask, or a folder of masks")
+    evaluate.set_defaults(command=_evaluate)
+
+    info = commands.add_parser(
+        "info", parents=[machine], help="what a model is", description="Say what a model is and how well it does."
+    )
+    info.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="its folder (the one that is shipped)")
+    info.set_defaults(command=_info)
+
     serve = commands.add_parser(
         "serve",
         help="start the service",
-        description="Start the service. Settings come from the environment: "
-        + "; ".join(f"KARYOMETER_{name.upper()}, {field.description}" for name, field in Settings.model_fields.items())
-        + ".",
+        description=f"Start the service. Settings come from the environment: {environment}.",
     )
     serve.set_defaults(command=_serve)
-    exit_code: int = parser.parse_args(arguments).command()
-    return exit_code
+    return parser
 
 
-def _serve() -> int:
-    try:
-        settings = Settings.from_environment()
-    except SettingsError as exc:
-        logger.error("%s", exc)
-        return WRONG_SETTINGS
+def _segment(options: argparse.Namespace) -> int:
+    chosen = _segmentation_options(options)
+    output: Path = options.output
+    if not options.resume and output.exists() and any(output.iterdir()):
+        raise OptionError(f"{output} is not empty; add --resume to go on with what is in it, or name another folder.")
+    sources = find_images(options.paths, besides=output)
+    segmenter = _segmenter(options)
+    output.mkdir(parents=True, exist_ok=True)
+    report = segment_files(segmenter, sources, chosen, options.format, output, options.workers)
+    for name, reason in report.failures:
+        logger.error("%s: %s", name, reason)
+    if options.json:
+        _print(json.dumps(asdict(report) | {"failures": [failure._asdict() for failure in report.failures]}))
+    else:
+        logger.info(
+            "%d segmented, %d there already, %d failed; %d nuclei. The table is %s.",
+            report.n_segmented,
+            report.n_skipped,
+            len(report.failures),
+            report.n_nuclei,
+            output / "nuclei.csv",
+        )
+    return SOME_FAILED if report.failures else 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    chosen = _segmentation_options(options)
+    pairs = pair_masks(find_images([options.images]), find_images([options.masks]))
+    scores, failures = evaluate_files(_segmenter(options), pairs, chosen, options.workers)
+    for name, reason in failures:
+        logger.error("%s: %s", name, reason)
+    rows = {name: mean_scores([score]) for name, score in scores.items()}
+    if options.json:
+        answer = {"images": rows, "all": mean_scores(scores.values()) if scores else None}
+        _print(json.dumps(answer | {"failures": [failure._asdict() for failure in failures]}))
+    elif scores:
+        rows["all"] = mean_scores(scores.values())
+        columns = list(rows["all"])
+        width = max(map(len, rows))
+        _print(" " * width + "".join(f"  {column:>17}" for column in columns))
+        for name, row in rows.items():
+            _print(f"{name:<{width}}" + "".join(f"  {row[column]:>17.4g}" for column in columns))
+    return SOME_FAILED if failures else 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    card = read_model_card(options.model or Settings.from_environment().model)
+    if options.json:
+        _print(card.model_dump_json())
+        return 0
+    _print(f"{card.name}/{card.version}, exported on {card.created}. {card.architecture.description}")
+    _print(f"{card.architecture.n_parameters:,} parameters. SHA-256 {card.sha256}")
+    _print(f"Data: {card.data.name}; {card.data.licence}.")
+    for name, evaluation in card.evaluations.items():
+        figures = evaluation.figures["all"]
+        shown = ", ".join(f"{column} {figures[column]:.3f}" for column in ("iou", "ap50", "average_precision", "f1"))
+        _print(f"{name} ({evaluation.n_images} images): {shown}, count error {figures['count_error']:+.1%}")
+        for limit in evaluation.limits:
+            _print(f"  - {limit}")
+    return 0
+
+
+def _serve(_: argparse.Namespace) -> int:
+    settings = Settings.from_environment()
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -53,6 +183,28 @@ def _serve() -> int:
     # Leaves with exit code 3 where the model is refused.
     uvicorn.Server(config).run()
     return 0
+
+
+def _segmentation_options(options: argparse.Namespace) -> SegmentationOptions:
+    if options.workers < 1:
+        raise OptionError("--workers takes a whole number from 1.")
+    given = {name: getattr(options, name) for name in SegmentationOptions.model_fields}
+    try:
+        return SegmentationOptions.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        name = str(error["loc"][0])
+        values = (SegmentationOptions.model_fields[name].description or "").partition(": ")[0]
+        raise OptionError(f"--{name.replace('_', '-')} does not take {error['input']!r}; give {values}.") from exc
+
+
+def _segmenter(options: argparse.Namespace) -> Segmenter:
+    settings = Settings.from_environment()
+    return Segmenter.load(options.model or settings.model, settings.device, settings.max_pixels)
+
+
+def _print(line: Any) -> None:
+    sys.stdout.write(f"{line}\n")
 
 
 if __name__ == "__main__":

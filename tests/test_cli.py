@@ -1,8 +1,12 @@
+import json
+from pathlib import Path
+
 import pytest
 import uvicorn
 
 from app import __version__
 from app.cli import main
+from app.segmentation.options import SegmentationOptions
 from app.settings import Settings
 
 
@@ -18,6 +22,33 @@ def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
         main(["serve", "--help"])
     text = capsys.readouterr().out
     assert all(f"KARYOMETER_{name.upper()}" in text for name in Settings.model_fields)
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["segment", "--help"])
+    text = capsys.readouterr().out
+    assert all(f"--{name.replace('_', '-')} VALUE" in text for name in SegmentationOptions.model_fields)
+
+
+def test_completion_knows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--print-completion", "bash"])
+    assert stop.value.code == 0
+    assert "--exclude-border" in capsys.readouterr().out
+
+
+def test_info_says_what_the_shipped_model_is(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    assert main(["info"]) == 0
+    text = capsys.readouterr().out
+    assert main(["info", "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert text.startswith(f"{card['name']}/{card['version']}, exported on {card['created']}.")
+    assert all(name in text for name in card["evaluations"])
+    assert main(["info", str(tmp_path)]) == 2
+    assert caplog.messages[0].startswith("There is no model at")
 
 
 def test_a_wrong_setting_ends_before_the_start(

@@ -1,0 +1,331 @@
+"""Many files from a shell: images found below folders, segmented one after the other, their tables joined."""
+
+import csv
+import glob
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pyarrow
+from pyarrow import parquet
+from pydantic import BaseModel, ConfigDict
+from tqdm import tqdm
+
+from app import __version__
+from app.errors import KaryometerError, OptionError
+from app.segmentation.formats import FILE_FORMATS, FileFormat
+from app.segmentation.measure import summarise
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Evaluation, Segmenter
+
+IMAGE_ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff"))
+NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME = "nuclei.csv", "summary.csv", "errors.csv"
+_RECORD_ENDING = ".karyometer.json"
+_T = TypeVar("_T")
+
+
+class Source(NamedTuple):
+    """An image file, and what it is called in the results: its path below the folder that was named."""
+
+    path: Path
+    name: str
+
+
+class Failure(NamedTuple):
+    """A file without a result, and why."""
+
+    name: str
+    reason: str
+
+
+class Record(BaseModel):
+    """What is kept of one image beside its files.
+
+    Attributes
+    ----------
+    key
+        Digest of all that decides the result: the image's bytes, the options, the model and this version.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    image: str
+    key: str
+    sha256: str
+    count: int
+    warnings: tuple[str, ...]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of all files."""
+
+    n_segmented: int
+    n_skipped: int
+    n_nuclei: int
+    failures: tuple[Failure, ...]
+
+
+def find_images(paths: Sequence[str], besides: Path | None = None) -> list[Source]:
+    """All images that the paths name: files, folders with all below them, and patterns with `*`, `?` and `**`.
+
+    Parameters
+    ----------
+    paths
+        As given in the shell.
+    besides
+        A folder whose files are no images of ours, such as that of the results.
+
+    Raises
+    ------
+    OptionError
+        A path names nothing, there are no images, or two images would have results of one name.
+    """
+    sources: dict[str, Path] = {}
+    for text in paths:
+        # Path.glob refuses patterns that begin at the root.
+        matching = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True))  # noqa: PTH207
+        found = [Path(one) for one in matching]
+        if not found:
+            raise OptionError(f"There is nothing at {text}; name files, folders or a pattern.")
+        for path in found:
+            for image in _below(path) if path.is_dir() else [path]:
+                if besides is not None and image.resolve().is_relative_to(besides.resolve()):
+                    continue
+                name = image.relative_to(path).as_posix() if path.is_dir() else image.name
+                if sources.setdefault(name, image).resolve() != image.resolve():
+                    raise OptionError(
+                        f"{sources[name]} and {image} would both have results named {name}; segment them one by one."
+                    )
+    if not sources:
+        raise OptionError(f"There are no images here; Karyometer reads {', '.join(sorted(IMAGE_ENDINGS))}.")
+    return [Source(path, name) for name, path in sources.items()]
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and path.is_file())
+
+
+def segment_files(
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    options: SegmentationOptions,
+    formats: Sequence[FileFormat],
+    output: Path,
+    n_workers: int,
+) -> Report:
+    """Segment every image into `output`, whose tree is that of the images; what is already there is not made again.
+
+    Beside the files asked for there is always an image's table; the tables joined are `nuclei.csv` (and
+    `nuclei.parquet`, if that is asked for), with one row an image in `summary.csv`. An image that fails stops nothing:
+    it is named in `errors.csv`.
+
+    Parameters
+    ----------
+    segmenter, sources, options
+        What segments which images how.
+    formats
+        Files to write for each image.
+    output
+        An existing folder.
+    n_workers
+        Images that are worked on at once; the results do not depend on it.
+    """
+    formats = tuple(dict.fromkeys(("csv", *formats)))
+    work = partial(_segment_file, segmenter, options, formats, output)
+    outcomes = list(_all(work, sources, n_workers, "Segmenting"))
+    done = [(source, outcome) for source, outcome in outcomes if not isinstance(outcome, Failure)]
+    failures = tuple(outcome for _, outcome in outcomes if isinstance(outcome, Failure))
+    records = [record for _, (record, _) in done]
+    _join_csv(records, output)
+    if "parquet" in formats:
+        _join_parquet(records, output)
+    _write_rows(output / SUMMARY_NAME, (_summary_row(record) for record in records))
+    if failures:
+        _write_rows(output / ERRORS_NAME, ({"file": name, "reason": reason} for name, reason in failures))
+    else:
+        (output / ERRORS_NAME).unlink(missing_ok=True)
+    return Report(
+        n_segmented=sum(not skipped for _, (_, skipped) in done),
+        n_skipped=sum(skipped for _, (_, skipped) in done),
+        n_nuclei=sum(record.count for record in records),
+        failures=failures,
+    )
+
+
+def evaluate_files(
+    segmenter: Segmenter,
+    pairs: Sequence[tuple[Source, Path]],
+    options: SegmentationOptions,
+    n_workers: int,
+) -> tuple[dict[str, Evaluation], tuple[Failure, ...]]:
+    """Score each image against its mask: the scores by the image's name, and what could not be scored."""
+
+    def work(pair: tuple[Source, Path]) -> Evaluation:
+        source, mask = pair
+        return segmenter.evaluate(segmenter.segment(source.path.read_bytes(), options), mask.read_bytes())
+
+    outcomes = [(source.name, outcome) for (source, _), outcome in _all(work, pairs, n_workers, "Scoring")]
+    scores = {name: outcome for name, outcome in outcomes if isinstance(outcome, Evaluation)}
+    return scores, tuple(Failure(name, outcome.reason) for name, outcome in outcomes if isinstance(outcome, Failure))
+
+
+def pair_masks(images: Sequence[Source], masks: Sequence[Source]) -> list[tuple[Source, Path]]:
+    """Each image with the mask of the same name, whatever its ending.
+
+    Raises
+    ------
+    OptionError
+        An image has no mask, or more than one.
+    """
+
+    def stem(source: Source) -> str:
+        return source.name.removesuffix(source.path.suffix)
+
+    by_stem: dict[str, list[Path]] = {}
+    for mask in masks:
+        by_stem.setdefault(stem(mask), []).append(mask.path)
+    if len(images) == len(masks) == 1:
+        return [(images[0], masks[0].path)]
+    for image in images:
+        n_masks = len(by_stem.get(stem(image), ()))
+        if n_masks != 1:
+            raise OptionError(f"{image.name} has {n_masks} masks of its name; give each image one.")
+    return [(image, by_stem[stem(image)][0]) for image in images]
+
+
+def _all(
+    work: Callable[[Any], _T], items: Sequence[Any], n_workers: int, description: str
+) -> Iterator[tuple[Any, _T | Failure]]:
+    """Every item with its outcome, in order; errors of single files become failures."""
+
+    def tried(item: Any) -> _T | Failure:
+        try:
+            return work(item)
+        except (KaryometerError, OSError) as exc:
+            source = item if isinstance(item, Source) else item[0]
+            return Failure(source.name, str(exc) if isinstance(exc, KaryometerError) else f"{exc.strerror or exc}.")
+
+    with ThreadPoolExecutor(n_workers) as workers:
+        try:
+            outcomes = workers.map(tried, items)
+            yield from zip(items, tqdm(outcomes, description, len(items), unit="image", disable=None), strict=True)
+        except BaseException:
+            workers.shutdown(cancel_futures=True)
+            raise
+
+
+def _segment_file(
+    segmenter: Segmenter,
+    options: SegmentationOptions,
+    formats: tuple[FileFormat, ...],
+    output: Path,
+    source: Source,
+) -> tuple[Record, bool]:
+    """The image's record, and whether it had been segmented before."""
+    data = source.path.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    decisive = [sha256, options.model_dump_json(), segmenter.card.sha256, __version__]
+    key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+    files = {name: output / f"{source.name}{FILE_FORMATS[name].ending}" for name in formats}
+    record_path = output / f"{source.name}{_RECORD_ENDING}"
+    if record_path.is_file() and all(path.is_file() for path in files.values()):
+        record = Record.model_validate_json(record_path.read_bytes())
+        if record.key == key:
+            return record, True
+
+    segmentation = segmenter.segment(data, options, source.path.name)
+    record = Record(
+        image=source.name,
+        key=key,
+        sha256=sha256,
+        count=segmentation.count,
+        warnings=tuple(caveat.code for caveat in segmentation.caveats),
+        summary=summarise(segmentation.nuclei, segmentation.labels),
+        provenance=segmentation.provenance,
+    )
+    record_path.parent.mkdir(parents=True, exist_ok=True)
+    # The record comes last and vouches for the others.
+    record_path.unlink(missing_ok=True)
+    for name, path in files.items():
+        path.write_bytes(FILE_FORMATS[name].encode(segmentation))
+    record_path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return record, False
+
+
+def _table_path(record: Record, output: Path, file_format: FileFormat) -> Path:
+    return output / f"{record.image}{FILE_FORMATS[file_format].ending}"
+
+
+def _join_csv(records: Iterable[Record], output: Path) -> None:
+    with (output / NUCLEI_NAME).open("w", encoding="utf-8", newline="") as joined:
+        for index, record in enumerate(records):
+            header, *rows = _table_path(record, output, "csv").read_text(encoding="utf-8").splitlines(keepends=True)
+            image = io.StringIO()
+            csv.writer(image, lineterminator="").writerow([record.image])
+            if index == 0:
+                joined.write(f"image,{header}")
+            joined.writelines(f"{image.getvalue()},{row}" for row in rows)
+
+
+def _join_parquet(records: Sequence[Record], output: Path) -> None:
+    if not records:
+        return
+    tables = (parquet.read_table(_table_path(record, output, "parquet")) for record in records)
+    with_image = (
+        table.add_column(0, "image", pyarrow.array([record.image] * len(table), pyarrow.string()))
+        for record, table in zip(records, tables, strict=True)
+    )
+    first = next(with_image)
+    with parquet.ParquetWriter((output / NUCLEI_NAME).with_suffix(".parquet"), first.schema) as writer:
+        writer.write_table(first)
+        for table in with_image:
+            writer.write_table(table)
+
+
+def _summary_row(record: Record) -> dict[str, Any]:
+    areas = {f"area_{name}_px": value for name, value in record.summary["area_px"].items()}
+    model = record.provenance["model"]
+    return {
+        "image": record.image,
+        "count": record.count,
+        **areas,
+        "foreground_fraction": record.summary["foreground_fraction"],
+        "warnings": " ".join(record.warnings),
+        "threshold_applied": record.provenance["options"]["threshold_applied"],
+        "model": f"{model['name']}/{model['version']}",
+        "karyometer": record.provenance["karyometer"],
+        "sha256": record.sha256,
+    }
+
+
+def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    written = list(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, written[0] if written else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(written)
+
+
+def mean_scores(scores: Iterable[Evaluation]) -> dict[str, float]:
+    """Several images' scores as one: means of `iou`, `dice` and `average_precision` over images, the rest pooled."""
+    every = list(scores)
+    tp, fp, fn = (sum(getattr(one.matching[0], name) for one in every) for name in ("tp", "fp", "fn"))
+    pixels = [asdict(one.pixels) for one in every]
+    return {
+        "images": len(every),
+        "iou": sum(one["iou"] for one in pixels) / len(every),
+        "dice": sum(one["dice"] for one in pixels) / len(every),
+        "average_precision": sum(one.average_precision for one in every) / len(every),
+        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0,
+        "count_predicted": tp + fp,
+        "count_true": tp + fn,
+    }
