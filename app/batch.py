@@ -20,7 +20,6 @@ from tqdm import tqdm
 from app import __version__
 from app.errors import KaryometerError, OptionError
 from app.segmentation.formats import FILE_FORMATS, FileFormat
-from app.segmentation.measure import summarise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
 
@@ -249,7 +248,7 @@ def _segment_file(
         sha256=sha256,
         count=segmentation.count,
         warnings=tuple(caveat.code for caveat in segmentation.caveats),
-        summary=summarise(segmentation.nuclei, segmentation.labels),
+        summary=segmentation.summary,
         provenance=segmentation.provenance,
     )
     record_path.parent.mkdir(parents=True, exist_ok=True)
@@ -299,6 +298,7 @@ def _summary_row(record: Record) -> dict[str, Any]:
         "count": record.count,
         **areas,
         "foreground_fraction": record.summary["foreground_fraction"],
+        "density_per_mm2": record.summary["density_per_mm2"],
         "warnings": " ".join(record.warnings),
         "threshold_applied": record.provenance["options"]["threshold_applied"],
         "model": f"{model['name']}/{model['version']}",

@@ -66,7 +66,13 @@ class EncodedFile(_Answer):
 
 
 class Nucleus(_Answer):
-    """One nucleus; coordinates are 0-based (row, column), the box is half-open."""
+    """One nucleus; coordinates are 0-based (row, column), the box is half-open.
+
+    Lengths in micrometres are null without a pixel size. In colour the intensities are of the mean over channels, and
+    each channel's follow with its number, as in `intensity_mean_c0`.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     label: int
     area_px: int
@@ -75,11 +81,27 @@ class Nucleus(_Answer):
     centroid_col_px: float
     bbox_px: tuple[int, int, int, int]
     perimeter_px: float
+    perimeter_um: float | None
     equivalent_diameter_px: float
+    equivalent_diameter_um: float | None
+    axis_major_px: float = Field(description="of the ellipse with the same second moments")
+    axis_major_um: float | None
+    axis_minor_px: float
+    axis_minor_um: float | None
+    orientation_rad: float = Field(description="between the rows' axis and the longer axis, -pi/2 to pi/2")
     eccentricity: float
     solidity: float
-    intensity_mean: float = Field(description="in the image's own units; colours as the mean over channels")
-    confidence: float = Field(description="mean foreground probability")
+    circularity: float = Field(description="4 pi area / perimeter^2, at most 1")
+    nearest_neighbour_px: float | None = Field(description="between centroids")
+    nearest_neighbour_um: float | None
+    intensity_mean: float = Field(description="intensities are in the image's own units")
+    intensity_median: float
+    intensity_min: float
+    intensity_max: float
+    intensity_std: float
+    intensity_background: float | None = Field(description="the median close around the nucleus")
+    intensity_integrated: float | None = Field(description="the sum of what lies above that background")
+    confidence: float = Field(description="the probability that a person would outline it too")
     touches_border: bool
 
 
@@ -91,13 +113,18 @@ class Statistics(_Answer):
     std: float | None
     min: float | None
     max: float | None
+    q25: float | None
+    q75: float | None
+    mad: float | None = Field(description="median absolute deviation from the median")
 
 
 class Summary(_Answer):
     """All nuclei together."""
 
+    count: int
     area_px: Statistics
     foreground_fraction: float
+    density_per_mm2: float | None = Field(description="null without a pixel size")
 
 
 class Caution(_Answer):

@@ -15,7 +15,6 @@ from app.api.documentation import PROBLEMS, upload_body
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse
 from app.errors import OptionError
 from app.segmentation.formats import FILE_FORMATS
-from app.segmentation.measure import summarise
 from app.segmentation.pipeline import Segmenter
 
 router = APIRouter(tags=["measure"])
@@ -79,7 +78,7 @@ def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: s
             "count": segmentation.count,
             "image": answers.image_info(upload, segmentation),
             **included,
-            "summary": summarise(segmentation.nuclei, segmentation.labels),
+            "summary": segmentation.summary,
             "warnings": answers.warnings(segmentation),
             "evaluation": evaluation,
             "provenance": answers.provenance(segmentation, encode=encode_ms),

@@ -15,7 +15,7 @@ from app.errors import SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.decode import Caveat, DecodedImage, decode_image, decode_mask
 from app.segmentation.maps import Maps, Predictor, predict_best
-from app.segmentation.measure import Table, measure
+from app.segmentation.measure import Table, measure, summarise
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
 from app.segmentation.model_card import Calibration, ModelCard, read_model_card
 from app.segmentation.normalise import normalise
@@ -68,6 +68,11 @@ class Segmentation:
     def count(self) -> int:
         """Number of nuclei."""
         return len(self.nuclei["label"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """All nuclei together; see `app.segmentation.measure.summarise`."""
+        return summarise(self.nuclei, self.labels, self.options.pixel_size_um)
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -20,17 +20,45 @@ def test_a_rectangle_is_measured_by_hand() -> None:
     assert box == [2, 3, 6, 5]
     assert row["equivalent_diameter_px"] == pytest.approx(np.sqrt(4 * 8 / np.pi))
     assert row["solidity"] == 1
-    assert row["intensity_mean"] == image[2:6, 3:5].mean()
+    inside = image[2:6, 3:5]
+    for name in ("mean", "median", "min", "max", "std"):
+        assert row[f"intensity_{name}"] == pytest.approx(getattr(np, name)(inside))
+    # All that is farther than two pixels and no farther than seven, which here leaves out what is nearer only.
+    rows, columns = np.indices(image.shape)
+    gap_px = np.hypot(np.maximum(0, np.abs(rows - 3.5) - 1.5), np.maximum(0, np.abs(columns - 3.5) - 0.5))
+    assert row["intensity_background"] == np.median(image[(gap_px > 2) & (gap_px <= 7)])
+    assert row["intensity_integrated"] == pytest.approx(inside.sum() - 8 * row["intensity_background"])
+    assert row["perimeter_um"] == row["perimeter_px"] / 2
+    assert row["axis_major_px"] / row["axis_minor_px"] == pytest.approx(np.sqrt(5), rel=0.01)
+    assert row["orientation_rad"] == pytest.approx(0)
+    # Of so few pixels the outline is counted too short.
+    assert row["circularity"] == 1
+    assert np.isnan(row["nearest_neighbour_px"])
     assert row["confidence"] == pytest.approx(0.75)
     assert not row["touches_border"]
 
 
-def test_colour_intensity_is_the_mean_over_channels() -> None:
+def test_colour_is_measured_as_the_mean_and_channel_by_channel() -> None:
     labels = np.ones((2, 2), np.int32)
     image = np.full((2, 2, 3), (10, 20, 60), np.uint8)
-    assert measure(labels, image, Maps(np.ones((2, 2), np.float32)), Confidence(), None)["intensity_mean"].tolist() == [
-        30
-    ]
+    table = measure(labels, image, Maps(np.ones((2, 2), np.float32)), Confidence(), None)
+    assert table["intensity_mean"].tolist() == [30]
+    assert [table[f"intensity_mean_c{number}"].tolist() for number in range(3)] == [[10], [20], [60]]
+    # Nothing lies around it.
+    assert np.isnan(table["intensity_integrated_c0"]).all()
+
+
+def test_neighbours_are_as_far_as_their_centroids_and_crowds_have_the_common_background() -> None:
+    labels = np.zeros((60, 60), np.int32)
+    labels[10:14, 10:14], labels[10:14, 14:18], labels[40:44, 10:14] = 1, 2, 3
+    labels[6:18, 18:30] = 4
+    image = np.where(labels > 0, 9, 2).astype(np.uint8)
+    table = measure(labels, image, Maps(np.ones(labels.shape, np.float32)), Confidence(), 0.5)
+    assert table["nearest_neighbour_px"].tolist()[:3] == [4, 4, 30]
+    assert table["nearest_neighbour_um"].tolist()[:2] == [2, 2]
+    assert table["circularity"][3] == pytest.approx(4 * np.pi * 144 / 44**2)
+    assert table["intensity_background"].tolist() == [2, 2, 2, 2]
+    assert table["intensity_integrated"].tolist() == [7 * 16, 7 * 16, 7 * 16, 7 * 144]
 
 
 @pytest.mark.parametrize("centre", [(0, 20), (39, 20), (20, 0), (20, 39)])
@@ -43,7 +71,10 @@ def test_each_edge_counts_as_border(centre: tuple[int, int]) -> None:
 @pytest.mark.parametrize("labels", [np.ones((1, 1), np.int32), np.eye(5, dtype=np.int32)])
 def test_degenerate_nuclei_have_finite_measurements(labels: np.ndarray) -> None:
     table = measure(labels, labels.astype(np.uint8), Maps(np.ones(labels.shape, np.float32)), Confidence(), 0.5)
-    assert all(np.isfinite(values).all() for values in table.values())
+    unknown = {"nearest_neighbour_px", "nearest_neighbour_um"}
+    if labels.all():
+        unknown |= {"intensity_background", "intensity_integrated"}
+    assert {name for name, values in table.items() if not np.isfinite(values).all()} == unknown
 
 
 def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
@@ -52,19 +83,24 @@ def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
     one = measure(empty + 1, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
     assert list(table) == list(one)
     assert {len(values) for values in table.values()} == {0}
-    assert summarise(table, empty) == {
-        "area_px": dict.fromkeys(("mean", "median", "std", "min", "max")),
+    assert summarise(table, empty, 0.5) == {
+        "count": 0,
+        "area_px": dict.fromkeys(("mean", "median", "std", "min", "max", "q25", "q75", "mad")),
         "foreground_fraction": 0,
+        "density_per_mm2": 0,
     }
 
 
 def test_summary() -> None:
     labels = np.array([[1, 1, 1, 0], [2, 0, 0, 0]], np.int32)
     table = measure(labels, labels.astype(np.uint8), Maps(np.ones((2, 4), np.float32)), Confidence(), None)
-    assert summarise(table, labels) == {
-        "area_px": {"mean": 2, "median": 2, "std": 1, "min": 1, "max": 3},
+    assert summarise(table, labels, None) == {
+        "count": 2,
+        "area_px": {"mean": 2, "median": 2, "std": 1, "min": 1, "max": 3, "q25": 1.5, "q75": 2.5, "mad": 1},
         "foreground_fraction": 0.5,
+        "density_per_mm2": None,
     }
+    assert summarise(table, labels, 0.5)["density_per_mm2"] == 2 / (8 * 0.25e-6)
 
 
 def test_confidence_weighs_probability_and_distance() -> None:
