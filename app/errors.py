@@ -18,6 +18,7 @@
     │   └── ImageTooLargeError    more pixels than the limit
     ├── SizeMismatchError         image and ground truth differ in size
     ├── OptionError               an option has no such value
+    ├── ChannelNeededError        several channels, and nothing says which holds the nuclei
     ├── FormatError               the result does not fit into the format asked for
     └── NotReadyError             the model is not loaded, or the service is stopping
 
@@ -87,6 +88,10 @@ class SizeMismatchError(KaryometerError):
 
 class OptionError(KaryometerError):
     """An option is unknown or has no such value."""
+
+
+class ChannelNeededError(KaryometerError):
+    """The image has several channels, and nothing says which one holds the nuclei."""
 
 
 class FormatError(KaryometerError):

@@ -26,9 +26,13 @@ def image_info(upload: Upload, segmentation: Segmentation) -> dict[str, Any]:
         "height_px": height,
         "width_px": width,
         "n_channels": decoded.n_channels,
+        "n_pages": decoded.n_pages,
+        "channel": decoded.channel,
+        "channel_names": decoded.channel_names,
+        "page": decoded.page,
         "dtype": str(decoded.image.dtype),
         "axes": decoded.axes,
-        "pixel_size_um": segmentation.options.pixel_size_um,
+        "pixel_size_um": segmentation.pixel_size_um,
     }
 
 

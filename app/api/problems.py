@@ -37,6 +37,7 @@ ANSWERS = {
     errors.UnknownPartError: _Answer(422, "unknown_part", "A part is not expected"),
     errors.SizeMismatchError: _Answer(422, "size_mismatch", "Image and mask differ in size"),
     errors.OptionError: _Answer(422, "invalid_option", "An option is not valid"),
+    errors.ChannelNeededError: _Answer(422, "channel_needed", "The channel of the nuclei must be named"),
     errors.FormatError: _Answer(422, "format_too_small", "The result does not fit into the format"),
     errors.NotReadyError: _Answer(503, "not_ready", "The service is not ready"),
 }

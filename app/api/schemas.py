@@ -53,6 +53,10 @@ class ImageInfo(_Answer):
     height_px: int
     width_px: int
     n_channels: int
+    n_pages: int
+    channel: int | None = Field(description="which channel was segmented, from 0; null where colour was")
+    channel_names: tuple[str, ...] = Field(description="as the file names them")
+    page: int | Literal["max"] = Field(description="which page was segmented, from 0, or the brightest of all")
     dtype: str
     axes: str
     pixel_size_um: float | None
@@ -147,7 +151,7 @@ class Provenance(_Answer):
 
     karyometer: str
     model: ModelReference
-    options: dict[str, Any] = Field(description="as asked for, and `threshold_applied`, `min_area_px_applied`")
+    options: dict[str, Any] = Field(description="as asked for, and what was applied, as in `threshold_applied`")
     timing_ms: dict[str, float]
 
 

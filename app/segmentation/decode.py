@@ -5,9 +5,12 @@ the file's header, before any pixel is decoded.
 """
 
 import io
+import re
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -15,19 +18,36 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from app.errors import EmptyUploadError, ImageTooLargeError, UnreadableImageError, UnsupportedImageError
+from app.errors import (
+    ChannelNeededError,
+    EmptyUploadError,
+    ImageTooLargeError,
+    OptionError,
+    UnreadableImageError,
+    UnsupportedImageError,
+)
+from app.segmentation.caveats import Caveat, contrast_caveats
+from app.segmentation.decode_tiff import open_tiff
+from app.segmentation.options import Channel, Page
+from app.segmentation.stack import Stack, picture
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
-TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SIGNATURES = {
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (JPEG_SIGNATURE,),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "BMP": (b"BM",),
+}
+FORMATS = "PNG, JPEG, TIFF, BMP or WebP"
 
 # Pillow's own limit would speak before ours, in its own words; `_check_size` sees every header that Pillow opens.
 Image.MAX_IMAGE_PIXELS = None
 
 # Nothing larger can be answered: PNG encoders refuse longer sides.
 MAX_SIDE_PX = 1_000_000
-IMAGE_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16))
 Subject = Literal["image", "mask"]
+_NUCLEAR = re.compile(r"dapi|hoechst|nucle|draq|sytox|h2b|propidium|to-?pro|405", re.IGNORECASE)
+_COLOURS = ("red", "green", "blue")
 
 # What Pillow, tifffile and imagecodecs raise on damaged files, found by cutting and flipping real ones.
 DECODER_ERRORS = (
@@ -46,64 +66,145 @@ DECODER_ERRORS = (
 )
 
 
-class Caveat(NamedTuple):
-    """Something the reader of a result should know: a stable code and a plain sentence."""
-
-    code: str
-    message: str
-
-
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """An image as its file holds it.
+    """A page of an image as its file holds it.
 
     Attributes
     ----------
     image
-        Grey `(H, W)` or colour `(H, W, 3)`, uint8 or uint16.
+        What is segmented: one channel `(H, W)`, or colour `(H, W, 3)`.
+    channels
+        All channels of the page `(H, W, C)`, to be measured; alpha is left out.
     axes
-        `YX` or `YXC`.
-    n_channels
-        Channels as decoded, alpha among them: 1, 3 or 4.
+        Those of the file, `YXC` for one; `n_pages` and `n_channels` (alpha among them) are theirs.
+    channel, page
+        Which of them is segmented, counted from 0; no channel in colour, `max` for the brightest of all pages.
+    channel_names
+        Empty where the file names none.
+    pixel_size_um
+        What the file says, None if it does not or is not believed.
     caveats
         What was assumed or left out on reading.
     """
 
     image: NDArray[Any]
+    channels: NDArray[Any]
     axes: str
+    n_pages: int
     n_channels: int
+    channel: int | None
+    page: int | Literal["max"]
+    channel_names: tuple[str, ...]
+    pixel_size_um: float | None
     caveats: tuple[Caveat, ...]
 
 
-def decode_image(data: bytes, max_pixels: int) -> DecodedImage:
-    """Read a microscope image from the bytes of a PNG, JPEG or TIFF file.
+def decode_image(
+    data: bytes, max_pixels: int, channel: Channel | None = None, page: Page | None = None
+) -> DecodedImage:
+    """Read a microscope image from the bytes of a PNG, JPEG, TIFF, BMP or WebP file.
+
+    Without `page` it is the first one. Without `channel`, colour is segmented as colour, of several channels that whose
+    name is that of a nuclear stain, and of one channel that one.
 
     Parameters
     ----------
     data
         The whole file.
     max_pixels
-        Largest allowed height times width, in pixels.
+        Largest allowed height times width, in pixels; of all pages together where the brightest is asked for.
+    channel, page
+        See `app.segmentation.options.SegmentationOptions`.
 
     Raises
     ------
     EmptyUploadError
         There are no bytes.
     UnsupportedImageError
-        Another format, or pixels that are not 8- or 16-bit grey, RGB or RGBA.
+        Another format, or pixels of a kind that is not read.
     ImageTooLargeError
         The header claims more than `max_pixels`.
     UnreadableImageError
         The file is damaged or incomplete.
+    ChannelNeededError
+        There are several channels, and nothing says which one holds the nuclei.
+    OptionError
+        There is no such channel or page.
     """
-    pixels, caveats = _read(data, max_pixels, "image")
-    n_channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    if n_channels == 4:
-        alpha, pixels = pixels[..., 3], pixels[..., :3]
-        if (alpha != np.iinfo(alpha.dtype).max).any():
+    with _damage_told(data, "image"):
+        stack = _open(data, max_pixels, "image")
+        pixels, caveats = _read_page(stack, page, max_pixels), list(stack.caveats)
+    if page is None and stack.n_pages > 1:
+        caveats.append(
+            Caveat("pages_ignored", f"The file has {stack.n_pages} pages; only the first was read. Choose with page.")
+        )
+    names = stack.channel_names
+    if stack.is_colour:
+        if stack.n_channels == 4 and (pixels[..., 3] != _highest(pixels)).any():
             caveats.append(Caveat("alpha_ignored", "The image has transparent pixels; their colour was used as it is."))
-    image = np.ascontiguousarray(pixels)
-    return DecodedImage(image, "YX" if image.ndim == 2 else "YXC", n_channels, tuple(caveats))
+        pixels, names = pixels[..., :3], _COLOURS
+    if pixels.dtype.kind == "f":
+        is_finite = np.isfinite(pixels)
+        if not is_finite.all():
+            pixels = np.where(is_finite, pixels, pixels[is_finite].min(initial=np.inf) if is_finite.any() else 0)
+            caveats.append(
+                Caveat("non_finite_pixels", "Pixels that are infinite or not a number were set to the lowest value.")
+            )
+    number = _choose_channel(channel, names, pixels.shape[2], stack.is_colour)
+    image = np.ascontiguousarray(pixels if number is None else pixels[..., number])
+    return DecodedImage(
+        image=image,
+        channels=pixels,
+        axes=stack.axes,
+        n_pages=stack.n_pages,
+        n_channels=stack.n_channels,
+        channel=number,
+        page=page if page is not None else 0,
+        channel_names=names if not stack.is_colour else (),
+        pixel_size_um=stack.pixel_size_um,
+        caveats=(*caveats, *contrast_caveats(image)),
+    )
+
+
+def _read_page(stack: Stack, page: Page | None, max_pixels: int) -> NDArray[Any]:
+    number = page if isinstance(page, int) else 0
+    if number >= stack.n_pages:
+        raise OptionError(f"There is no page {page}; the file has {stack.n_pages}, counted from 0.")
+    pixels = stack.read_page(number)
+    if page == "max":
+        _check_size(stack.n_pages * stack.height, stack.width, max_pixels, "image")
+        for further in range(1, stack.n_pages):
+            pixels = np.maximum(pixels, stack.read_page(further))
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    return _highest(pixels) - pixels if stack.is_inverted else pixels
+
+
+def _highest(pixels: NDArray[Any]) -> Any:
+    return np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else pixels.max()
+
+
+def _choose_channel(channel: Channel | None, names: tuple[str, ...], n_channels: int, is_colour: bool) -> int | None:
+    listed = ", ".join(names) if names else f"0 to {n_channels - 1}"
+    if isinstance(channel, str):
+        fitting = [number for number, name in enumerate(names) if name.lower() == channel.lower()]
+        if len(fitting) != 1:
+            raise OptionError(f"There is no channel {channel!r}; the image has {listed}.")
+        return fitting[0]
+    if channel is not None:
+        if channel >= n_channels:
+            raise OptionError(f"There is no channel {channel}; the image has {n_channels}, counted from 0.")
+        return channel
+    if is_colour:
+        return None
+    nuclear = [number for number, name in enumerate(names) if _NUCLEAR.search(name)]
+    if n_channels > 1 and len(nuclear) != 1:
+        raise ChannelNeededError(
+            f"The image has {n_channels} channels, and none of them is clearly that of the nuclei; add channel, one "
+            f"of: {listed}."
+        )
+    return nuclear[0] if n_channels > 1 else 0
 
 
 def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
@@ -128,30 +229,52 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
     """
     if data.startswith(JPEG_SIGNATURE):
         raise UnsupportedImageError("The mask is a JPEG, which changes mask values; send the mask as PNG or TIFF.")
-    pixels, caveats = _read(data, max_pixels, "mask")
-    if caveats:
-        raise UnsupportedImageError("The mask is a TIFF of more than one page; send the one that is the image's.")
+    with _damage_told(data, "mask"):
+        stack = _open(data, max_pixels, "mask")
+        if stack.n_pages > 1:
+            raise UnsupportedImageError("The mask is a TIFF of more than one page; send the one that is the image's.")
+        pixels = stack.read_page(0)
+    if pixels.dtype.kind == "f":
+        raise UnsupportedImageError(
+            f"The mask's pixels are of type {pixels.dtype}; save a mask as binary or integer labels."
+        )
     mask = pixels.astype(np.int64)
-    return mask if mask.ndim == 2 else mask[..., 0] << 32 | mask[..., 1] << 16 | mask[..., 2]
+    return mask[..., 0] if mask.shape[2] < 3 else mask[..., 0] << 32 | mask[..., 1] << 16 | mask[..., 2]
 
 
-def _read(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
+def _format(data: bytes, subject: Subject) -> str:
     if not data:
-        raise EmptyUploadError(f"The {subject} is empty; send the bytes of a PNG, JPEG or TIFF file.")
-    if data.startswith(PNG_SIGNATURE):
-        read, name = _read_png, "PNG"
-    elif data.startswith(JPEG_SIGNATURE):
-        read, name = _read_jpeg, "JPEG"
-    elif data.startswith(TIFF_SIGNATURES):
-        read, name = _read_tiff, "TIFF"
-    else:
-        raise UnsupportedImageError(f"The {subject} is not a PNG, JPEG or TIFF file; convert it to one of these.")
+        raise EmptyUploadError(f"The {subject} is empty; send the bytes of a {FORMATS} file.")
+    for name, signatures in SIGNATURES.items():
+        if data.startswith(signatures):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    raise UnsupportedImageError(f"The {subject} is not a {FORMATS} file; convert it to one of these.")
+
+
+@contextmanager
+def _damage_told(data: bytes, subject: Subject) -> Iterator[None]:
+    name = _format(data, subject)
     try:
-        return read(data, max_pixels, subject)
+        yield
     except DECODER_ERRORS as exc:
         raise UnreadableImageError(
             f"The {subject}, a {name} file, is damaged or incomplete; check it in an image viewer and send it again."
         ) from exc
+
+
+def _open(data: bytes, max_pixels: int, subject: Subject) -> Stack:
+    match _format(data, subject):
+        case "TIFF":
+            stack = open_tiff(data, subject)
+            _check_size(stack.height, stack.width, max_pixels, subject)
+            return stack
+        case "PNG":
+            return picture(_read_png(data, max_pixels, subject))
+        case name:
+            upright = ImageOps.exif_transpose(_open_header(data, name, max_pixels, subject))
+            return picture(np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB")))
 
 
 def _check_size(height: int, width: int, max_pixels: int, subject: Subject) -> None:
@@ -168,64 +291,16 @@ def _open_header(data: bytes, file_format: str, max_pixels: int, subject: Subjec
     return file
 
 
-def _read_png(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
+def _read_png(data: bytes, max_pixels: int, subject: Subject) -> NDArray[Any]:
     # Pillow checks every chunk but cuts 16-bit colour to 8 bits; OpenCV keeps the depth but accepts truncated files.
     header = _open_header(data, "PNG", max_pixels, subject)
     header.verify()
     if subject == "mask" and header.mode == "P":
         # Label images with a palette: the indices are the labels, whatever their colours.
-        return np.asarray(Image.open(io.BytesIO(data), formats=("PNG",))), []
+        return np.asarray(Image.open(io.BytesIO(data), formats=("PNG",)))
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError("OpenCV cannot decode it")
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    return pixels, []
-
-
-def _read_jpeg(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
-    upright = ImageOps.exif_transpose(_open_header(data, "JPEG", max_pixels, subject))
-    return np.asarray(upright if upright.mode in ("L", "RGB") else upright.convert("RGB")), []
-
-
-def _read_tiff(data: bytes, max_pixels: int, subject: Subject) -> tuple[NDArray[Any], list[Caveat]]:
-    # Of these kinds tifffile would walk all pages on opening, for ever where the pages form a cycle.
-    with tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False) as file:
-        page = file.pages.first
-        _check_size(page.imagelength, page.imagewidth, max_pixels, subject)
-        colours = tifffile.PHOTOMETRIC(page.photometric).name
-        _check_tiff(page, colours, subject)
-        if any(start + n_bytes > len(data) for start, n_bytes in zip(page.dataoffsets, page.databytecounts)):
-            raise ValueError("strips lie beyond the end of the file")
-        pixels = page.asarray()
-        if page.axes == "SYX":
-            pixels = np.moveaxis(pixels, 0, -1)
-        if pixels.size == 0 or pixels.shape[:2] != (page.imagelength, page.imagewidth):
-            raise ValueError("the pixels are not those that the header promises")
-        if colours == "MINISWHITE" and subject == "image":
-            pixels = np.iinfo(pixels.dtype).max - pixels
-        return pixels, _more_pages(file)
-
-
-def _check_tiff(page: tifffile.TiffPage, colours: str, subject: Subject) -> None:
-    grey = page.axes == "YX" and colours in ("MINISBLACK", "MINISWHITE")
-    colour = page.axes in ("YXS", "SYX") and page.samplesperpixel in (3, 4) and colours in ("RGB", "YCBCR")
-    if not (grey or colour):
-        raise UnsupportedImageError(
-            f"The {subject}'s first TIFF page has axes {page.axes}, {page.samplesperpixel} channels and colour model "
-            f"{colours}; save the nuclei as one grey channel, or the image as RGB."
-        )
-    if page.dtype is None or (page.dtype.kind not in "biu" if subject == "mask" else page.dtype not in IMAGE_DTYPES):
-        raise UnsupportedImageError(
-            f"The {subject}'s pixels are of type {page.dtype}; save an image with 8 or 16 bits a channel, a mask as "
-            "binary or integer labels."
-        )
-
-
-def _more_pages(file: tifffile.TiffFile) -> list[Caveat]:
-    # Asking for the second page follows one link; counting pages would follow a cycle for ever.
-    try:
-        file.pages[1]
-    except IndexError:
-        return []
-    return [Caveat("pages_ignored", "The TIFF has more than one page; only the first was read.")]
+    return pixels

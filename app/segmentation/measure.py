@@ -48,6 +48,7 @@ _CERTAINTY = 1e-4
 def measure(
     labels: NDArray[np.int32],
     image: NDArray[Any],
+    channels: NDArray[Any],
     maps: Maps,
     confidence: Confidence,
     pixel_size_um: float | None,
@@ -59,7 +60,9 @@ def measure(
     labels
         `(H, W)`, 0 is background, nuclei are 1..N.
     image
-        The image as uploaded, `(H, W)` or `(H, W, C)`.
+        What was segmented, `(H, W)` or colour `(H, W, 3)`.
+    channels
+        All channels of the file, `(H, W, C)`.
     maps, confidence
         What the network said, and how it becomes each nucleus's `confidence`.
     pixel_size_um
@@ -71,8 +74,8 @@ def measure(
         Columns of N values each, rows in the order of the labels. Boxes are half-open. `orientation_rad` is the angle
         between the rows' axis and the longer axis, from -pi/2 to pi/2. `circularity` is 4 pi area / perimeter^2, at
         most 1. `nearest_neighbour` is the distance between centroids, NaN where there is but one nucleus. Intensities
-        are in the image's own units; in colour they are of the mean over channels, and each channel follows with its
-        number, as in `intensity_mean_c0`. `intensity_background` is the median around the nucleus,
+        are in the image's own units, in colour those of the mean over channels; where there are several channels each
+        follows with its number, as in `intensity_mean_c0`. `intensity_background` is the median around the nucleus,
         `BACKGROUND_GAP_PX` away and `BACKGROUND_WIDTH_PX` wide, or that of all background where others crowd it;
         `intensity_integrated` is the sum of what lies above it.
     """
@@ -87,7 +90,7 @@ def measure(
     scale_um = np.nan if pixel_size_um is None else pixel_size_um
     table["area_um2"] = table["area_px"] * scale_um**2
     table |= {f"{name}_um": table[f"{name}_px"] * scale_um for name in _LENGTHS}
-    table |= _intensities(labels, image, table["area_px"])
+    table |= _intensities(labels, image, channels, table["area_px"])
     height, width = labels.shape
     table["confidence"] = confidences(labels, maps, confidence)
     table["touches_border"] = (
@@ -108,13 +111,15 @@ def _nearest_neighbour(table: Table) -> NDArray[np.float64]:
     return distances
 
 
-def _intensities(labels: NDArray[np.int32], image: NDArray[Any], area_px: NDArray[np.int64]) -> Table:
-    channels = {"": image} if image.ndim == 2 else {"": image.mean(axis=2)}
-    if image.ndim == 3:
-        channels |= {f"_c{number}": image[..., number] for number in range(image.shape[2])}
+def _intensities(
+    labels: NDArray[np.int32], image: NDArray[Any], channels: NDArray[Any], area_px: NDArray[np.int64]
+) -> Table:
+    measurable = {"": image if image.ndim == 2 else image.mean(axis=2)}
+    if channels.shape[2] > 1:
+        measurable |= {f"_c{number}": channels[..., number] for number in range(channels.shape[2])}
     around = _surroundings(labels)
     table: Table = {}
-    for suffix, channel in channels.items():
+    for suffix, channel in measurable.items():
         measured = regionprops_table(labels, channel, properties=_INTENSITIES)
         table |= {f"{name}{suffix}": measured[name].astype(np.float64) for name in _INTENSITIES}
         background = _background(labels, channel, around)

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["model", "mean", "otsu"]
 
 
+Channel = Annotated[Annotated[int, Field(ge=0)] | str, Field(union_mode="left_to_right")]
+Page = Annotated[int, Field(ge=0)] | Literal["max"]
+
+
 class SegmentationOptions(BaseModel):
     """How an image is segmented and measured. Each field's description says which values it takes."""
 
@@ -38,4 +42,14 @@ class SegmentationOptions(BaseModel):
         gt=0,
         le=10,
         description="a number above 0 and up to 10: a pixel's edge in micrometres, for areas in square micrometres",
+    )
+    channel: Channel | None = Field(
+        None,
+        description="a number from 0, or a channel's name: which channel holds the nuclei; without it colour is "
+        "segmented as colour, and of several channels that with a nuclear stain's name",
+    )
+    page: Page | None = Field(
+        None,
+        description="a number from 0, or `max`: which page (z, t) of a stack is segmented, or the brightest of all "
+        "pages; without it the first",
     )

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from app import __version__
 from app.errors import SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.decode import Caveat, DecodedImage, decode_image, decode_mask
+from app.segmentation.caveats import UNLIKE_TRAINING_DATA, Caveat
+from app.segmentation.decode import DecodedImage, decode_image, decode_mask
 from app.segmentation.maps import Maps, Predictor, predict_best
 from app.segmentation.measure import Table, measure, summarise
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
@@ -22,10 +23,8 @@ from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
 
-UNLIKE_TRAINING_DATA = Caveat(
-    "unlike_training_data",
-    "The image does not look like those that the model was trained on; look at the overlay before you use the numbers.",
-)
+# Two sizes of a pixel that differ by more are two sizes.
+_SIZE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class Segmentation:
     nuclei
         One row a nucleus.
     options
-        As asked for; `threshold` and `min_area_px` below are the values that were applied.
+        As asked for; `pixel_size_um`, `threshold` and `min_area_px` below are the values that were applied.
     card
         The model's.
     timing_ms
@@ -58,6 +57,7 @@ class Segmentation:
     labels: NDArray[np.int32]
     nuclei: Table
     options: SegmentationOptions
+    pixel_size_um: float | None
     threshold: float
     min_area_px: int
     caveats: tuple[Caveat, ...]
@@ -72,13 +72,19 @@ class Segmentation:
     @property
     def summary(self) -> dict[str, Any]:
         """All nuclei together; see `app.segmentation.measure.summarise`."""
-        return summarise(self.nuclei, self.labels, self.options.pixel_size_um)
+        return summarise(self.nuclei, self.labels, self.pixel_size_um)
 
     @property
     def provenance(self) -> dict[str, Any]:
         """How it came to be: with the image it can be made again. Options are as asked for and as applied."""
         options = self.options.model_dump(include=set(SegmentationOptions.model_fields))
-        applied = {"threshold_applied": self.threshold, "min_area_px_applied": self.min_area_px}
+        applied = {
+            "threshold_applied": self.threshold,
+            "min_area_px_applied": self.min_area_px,
+            "pixel_size_um_applied": self.pixel_size_um,
+            "channel_applied": self.decoded.channel,
+            "page_applied": self.decoded.page,
+        }
         return {
             "karyometer": __version__,
             "model": {"name": self.card.name, "version": self.card.version, "sha256": self.card.sha256},
@@ -147,20 +153,32 @@ class Segmenter:
         """
         timing_ms: dict[str, float] = {}
         with _timed(timing_ms, "decode"):
-            decoded = decode_image(data, self.max_pixels)
+            decoded = decode_image(data, self.max_pixels, options.channel, options.page)
         with _timed(timing_ms, "predict"):
             image = self.normalise(decoded.image)
             maps = self.predict(image, options)
         with _timed(timing_ms, "split"):
             threshold, min_area_px, labels = find_nuclei(maps, options, self.card.calibration)
         with _timed(timing_ms, "measure"):
-            nuclei = measure(labels, decoded.image, maps, self.card.calibration.confidence, options.pixel_size_um)
-        caveats = decoded.caveats
+            pixel_size_um, caveats = _pixel_size(decoded, options)
+            confidence = self.card.calibration.confidence
+            nuclei = measure(labels, decoded.image, decoded.channels, maps, confidence, pixel_size_um)
         limit = self.card.calibration.largest_unlikeness
         if maps.unlikeness is not None and limit is not None and maps.unlikeness > limit:
             caveats = (*caveats, UNLIKE_TRAINING_DATA)
         return Segmentation(
-            filename, decoded, image, labels, nuclei, options, threshold, min_area_px, caveats, self.card, timing_ms
+            filename=filename,
+            decoded=decoded,
+            normalised=image,
+            labels=labels,
+            nuclei=nuclei,
+            options=options,
+            pixel_size_um=pixel_size_um,
+            threshold=threshold,
+            min_area_px=min_area_px,
+            caveats=caveats,
+            card=self.card,
+            timing_ms=timing_ms,
         )
 
     def evaluate(self, segmentation: Segmentation, mask_data: bytes) -> Evaluation:
@@ -211,6 +229,18 @@ def find_nuclei(
     mask = binarise(maps.probability, threshold)
     labels = split(mask, calibration.marker_depth, maps.distance) if options.split_touching else label(mask)
     return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)
+
+
+def _pixel_size(decoded: DecodedImage, options: SegmentationOptions) -> tuple[float | None, tuple[Caveat, ...]]:
+    """The option beats the file; the image's caveats, and one where they differ."""
+    of_file, asked = decoded.pixel_size_um, options.pixel_size_um
+    if asked is None or of_file is None or abs(asked - of_file) <= _SIZE_TOLERANCE * of_file:
+        return of_file if asked is None else asked, decoded.caveats
+    differs = Caveat(
+        "pixel_size_differs",
+        f"The file says that a pixel is {of_file:.4g} micrometres wide; {asked:.4g} was used, as asked for.",
+    )
+    return asked, (*decoded.caveats, differs)
 
 
 def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:

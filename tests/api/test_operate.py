@@ -54,6 +54,8 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
         "min_area_px",
         "exclude_border",
         "pixel_size_um",
+        "channel",
+        "page",
         "format",
         "include",
     }

@@ -50,8 +50,13 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
         "min_area_px": 7,
         "exclude_border": True,
         "pixel_size_um": 0.5,
+        "channel": None,
+        "page": None,
         "threshold_applied": 0.4,
         "min_area_px_applied": 7,
+        "pixel_size_um_applied": 0.5,
+        "channel_applied": 0,
+        "page_applied": 0,
     }
     assert set(body["provenance"]["timing_ms"]) == {"decode", "predict", "split", "measure", "encode"}
 
@@ -141,5 +146,42 @@ def test_a_mask_adds_the_evaluation(client: TestClient) -> None:
 
 
 def test_warnings_reach_the_reader(client: TestClient) -> None:
-    two_pages = tiff(np.stack([picture(SCENE)] * 2), photometric="minisblack")
+    two_pages = tiff(np.stack([picture(SCENE)] * 2), photometric="minisblack", metadata={"axes": "ZYX"})
     assert [warning["code"] for warning in post(client, two_pages).json()["warnings"]] == ["pages_ignored"]
+
+
+def test_channel_and_page_are_chosen_echoed_and_measured(client: TestClient) -> None:
+    empty = np.zeros_like(picture(SCENE))
+    stack = np.array([[empty, empty], [empty + 9, picture(SCENE)]])
+    data = tiff(stack, ome=True, metadata={"axes": "ZCYX", "Channel": {"Name": ["GFP", "DAPI"]}, "PhysicalSizeX": 0.25})
+    body = post(client, data, page=1).json()
+    SegmentResponse.model_validate(body)
+    assert body["count"] == 3
+    assert body["image"] | {"sha256": None} == {
+        "filename": "scene.png",
+        "sha256": None,
+        "height_px": 60,
+        "width_px": 80,
+        "n_channels": 2,
+        "n_pages": 2,
+        "channel": 1,
+        "channel_names": ["GFP", "DAPI"],
+        "page": 1,
+        "dtype": "uint8",
+        "axes": "ZCYX",
+        "pixel_size_um": 0.25,
+    }
+    assert body["nuclei"][0]["area_um2"] == body["nuclei"][0]["area_px"] / 16
+    assert body["nuclei"][0]["intensity_mean_c0"] == 9
+    assert body["nuclei"][0]["intensity_mean"] == body["nuclei"][0]["intensity_mean_c1"] == 200
+    assert post(client, data, page="max", channel="dapi").json()["count"] == 3
+    assert post(client, data, channel=0).json()["count"] == 0
+    unnamed = tiff(stack[1], metadata={"axes": "CYX"}, photometric="minisblack")
+    refused = post(client, unnamed)
+    assert (refused.status_code, refused.json()["code"]) == (422, "channel_needed")
+    for options in ({"page": 2}, {"page": "-1"}, {"channel": 2}, {"channel": "Cy5"}):
+        refused = post(client, data, **options)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_option")
+    differs = post(client, data, page=1, pixel_size_um=0.5).json()
+    assert [warning["code"] for warning in differs["warnings"]] == ["pixel_size_differs"]
+    assert differs["image"]["pixel_size_um"] == 0.5

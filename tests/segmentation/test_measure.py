@@ -2,16 +2,24 @@ import numpy as np
 import pytest
 
 from app.segmentation.maps import Maps
-from app.segmentation.measure import measure, summarise
+from app.segmentation.measure import Table, measure, summarise
 from app.segmentation.model_card import Confidence
 from tests.synthetic import discs
+
+
+def measured(
+    labels: np.ndarray, image: np.ndarray, maps: Maps, confidence: Confidence, pixel_size_um: float | None
+) -> Table:
+    """The table of an image whose channels are all that there are."""
+    channels = image.reshape(*image.shape[:2], -1)
+    return measure(labels, image, channels, maps, confidence, pixel_size_um)
 
 
 def test_a_rectangle_is_measured_by_hand() -> None:
     labels = np.zeros((10, 12), np.int32)
     labels[2:6, 3:5] = 1
     image = np.arange(120, dtype=np.uint16).reshape(10, 12)
-    table = measure(labels, image, Maps(np.full(labels.shape, 0.75, np.float32)), Confidence(), pixel_size_um=0.5)
+    table = measured(labels, image, Maps(np.full(labels.shape, 0.75, np.float32)), Confidence(), pixel_size_um=0.5)
     row = {name: values[0] for name, values in table.items()}
     assert row["area_px"] == 8
     assert row["area_um2"] == 2
@@ -41,9 +49,12 @@ def test_a_rectangle_is_measured_by_hand() -> None:
 def test_colour_is_measured_as_the_mean_and_channel_by_channel() -> None:
     labels = np.ones((2, 2), np.int32)
     image = np.full((2, 2, 3), (10, 20, 60), np.uint8)
-    table = measure(labels, image, Maps(np.ones((2, 2), np.float32)), Confidence(), None)
+    table = measured(labels, image, Maps(np.ones((2, 2), np.float32)), Confidence(), None)
     assert table["intensity_mean"].tolist() == [30]
     assert [table[f"intensity_mean_c{number}"].tolist() for number in range(3)] == [[10], [20], [60]]
+    other = np.full((2, 2), 7, np.uint8)
+    chosen = measure(labels, other, np.dstack([image, other]), Maps(np.ones((2, 2), np.float32)), Confidence(), None)
+    assert (chosen["intensity_mean"].tolist(), chosen["intensity_max_c2"].tolist()) == ([7], [60])
     # Nothing lies around it.
     assert np.isnan(table["intensity_integrated_c0"]).all()
 
@@ -53,7 +64,7 @@ def test_neighbours_are_as_far_as_their_centroids_and_crowds_have_the_common_bac
     labels[10:14, 10:14], labels[10:14, 14:18], labels[40:44, 10:14] = 1, 2, 3
     labels[6:18, 18:30] = 4
     image = np.where(labels > 0, 9, 2).astype(np.uint8)
-    table = measure(labels, image, Maps(np.ones(labels.shape, np.float32)), Confidence(), 0.5)
+    table = measured(labels, image, Maps(np.ones(labels.shape, np.float32)), Confidence(), 0.5)
     assert table["nearest_neighbour_px"].tolist()[:3] == [4, 4, 30]
     assert table["nearest_neighbour_um"].tolist()[:2] == [2, 2]
     assert table["circularity"][3] == pytest.approx(4 * np.pi * 144 / 44**2)
@@ -64,13 +75,13 @@ def test_neighbours_are_as_far_as_their_centroids_and_crowds_have_the_common_bac
 @pytest.mark.parametrize("centre", [(0, 20), (39, 20), (20, 0), (20, 39)])
 def test_each_edge_counts_as_border(centre: tuple[int, int]) -> None:
     labels = discs((40, 40), (*centre, 3), (20, 20, 5))
-    table = measure(labels, labels.astype(np.uint8), Maps(np.ones(labels.shape, np.float32)), Confidence(), None)
+    table = measured(labels, labels.astype(np.uint8), Maps(np.ones(labels.shape, np.float32)), Confidence(), None)
     assert table["touches_border"].tolist() == [True, False]
 
 
 @pytest.mark.parametrize("labels", [np.ones((1, 1), np.int32), np.eye(5, dtype=np.int32)])
 def test_degenerate_nuclei_have_finite_measurements(labels: np.ndarray) -> None:
-    table = measure(labels, labels.astype(np.uint8), Maps(np.ones(labels.shape, np.float32)), Confidence(), 0.5)
+    table = measured(labels, labels.astype(np.uint8), Maps(np.ones(labels.shape, np.float32)), Confidence(), 0.5)
     unknown = {"nearest_neighbour_px", "nearest_neighbour_um"}
     if labels.all():
         unknown |= {"intensity_background", "intensity_integrated"}
@@ -79,8 +90,8 @@ def test_degenerate_nuclei_have_finite_measurements(labels: np.ndarray) -> None:
 
 def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
     empty = np.zeros((6, 6), np.int32)
-    table = measure(empty, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
-    one = measure(empty + 1, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
+    table = measured(empty, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
+    one = measured(empty + 1, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
     assert list(table) == list(one)
     assert {len(values) for values in table.values()} == {0}
     assert summarise(table, empty, 0.5) == {
@@ -93,7 +104,7 @@ def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
 
 def test_summary() -> None:
     labels = np.array([[1, 1, 1, 0], [2, 0, 0, 0]], np.int32)
-    table = measure(labels, labels.astype(np.uint8), Maps(np.ones((2, 4), np.float32)), Confidence(), None)
+    table = measured(labels, labels.astype(np.uint8), Maps(np.ones((2, 4), np.float32)), Confidence(), None)
     assert summarise(table, labels, None) == {
         "count": 2,
         "area_px": {"mean": 2, "median": 2, "std": 1, "min": 1, "max": 3, "q25": 1.5, "q75": 2.5, "mad": 1},
@@ -107,6 +118,6 @@ def test_confidence_weighs_probability_and_distance() -> None:
     labels = np.array([[1, 1, 0, 2]], np.int32)
     probability, distance = (np.array([row], np.float32) for row in ([0.6, 0.8, 0, 0.7], [0.1, 0.9, 1, 0.2]))
     model = Confidence(intercept=-1, probability_slope=2, distance_slope=3)
-    confidence = measure(labels, labels.astype(np.uint8), Maps(probability, distance), model, None)["confidence"]
+    confidence = measured(labels, labels.astype(np.uint8), Maps(probability, distance), model, None)["confidence"]
     log_odds = 2 * np.log(0.7 / 0.3) - 1 + 3 * np.array([0.9, 0.2])
     np.testing.assert_allclose(confidence, 1 / (1 + np.exp(-log_odds)), rtol=1e-5)

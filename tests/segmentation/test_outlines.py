@@ -40,7 +40,7 @@ N_NUCLEI = 4
 
 def table(labels: np.ndarray) -> dict[str, np.ndarray]:
     image = np.zeros(labels.shape, np.uint8)
-    return measure(labels, image, Maps((labels > 0).astype(np.float32)), Confidence(), None)
+    return measure(labels, image, image[..., np.newaxis], Maps((labels > 0).astype(np.float32)), Confidence(), None)
 
 
 def check_shape(polygon: Polygon, number: int, labels: np.ndarray = LABELS) -> None:
