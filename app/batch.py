@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from app import __version__
 from app.errors import KaryometerError, OptionError
-from app.segmentation.formats import FILE_FORMATS, FileFormat
+from app.segmentation.formats import FILE_FORMATS, FileFormat, encode
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
 
@@ -43,6 +43,16 @@ class Failure(NamedTuple):
     reason: str
 
 
+class PageRecord(BaseModel):
+    """What is kept of one page: codes of its warnings, its summary, and how it came to be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    warnings: tuple[str, ...]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+
+
 class Record(BaseModel):
     """What is kept of one image beside its files.
 
@@ -57,10 +67,7 @@ class Record(BaseModel):
     image: str
     key: str
     sha256: str
-    count: int
-    warnings: tuple[str, ...]
-    summary: dict[str, Any]
-    provenance: dict[str, Any]
+    pages: tuple[PageRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ def segment_files(
     _join_csv(records, output)
     if "parquet" in formats:
         _join_parquet(records, output)
-    _write_rows(output / SUMMARY_NAME, (_summary_row(record) for record in records))
+    _write_rows(output / SUMMARY_NAME, (_summary_row(record, page) for record in records for page in record.pages))
     if failures:
         _write_rows(output / ERRORS_NAME, ({"file": name, "reason": reason} for name, reason in failures))
     else:
@@ -155,7 +162,7 @@ def segment_files(
     return Report(
         n_segmented=sum(not skipped for _, (_, skipped) in done),
         n_skipped=sum(skipped for _, (_, skipped) in done),
-        n_nuclei=sum(record.count for record in records),
+        n_nuclei=sum(page.summary["count"] for record in records for page in record.pages),
         failures=failures,
     )
 
@@ -241,21 +248,23 @@ def _segment_file(
         if record.key == key:
             return record, True
 
-    segmentation = segmenter.segment(data, options, source.path.name)
+    pages = segmenter.segment_pages(data, options, source.path.name)
     record = Record(
         image=source.name,
         key=key,
         sha256=sha256,
-        count=segmentation.count,
-        warnings=tuple(caveat.code for caveat in segmentation.caveats),
-        summary=segmentation.summary,
-        provenance=segmentation.provenance,
+        pages=tuple(
+            PageRecord(
+                warnings=tuple(caveat.code for caveat in page.caveats), summary=page.summary, provenance=page.provenance
+            )
+            for page in pages
+        ),
     )
     record_path.parent.mkdir(parents=True, exist_ok=True)
     # The record comes last and vouches for the others.
     record_path.unlink(missing_ok=True)
     for name, path in files.items():
-        path.write_bytes(FILE_FORMATS[name].encode(segmentation))
+        path.write_bytes(encode(pages, name))
     record_path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return record, False
 
@@ -290,19 +299,21 @@ def _join_parquet(records: Sequence[Record], output: Path) -> None:
             writer.write_table(table)
 
 
-def _summary_row(record: Record) -> dict[str, Any]:
-    areas = {f"area_{name}_px": value for name, value in record.summary["area_px"].items()}
-    model = record.provenance["model"]
+def _summary_row(record: Record, page: PageRecord) -> dict[str, Any]:
+    model, applied = page.provenance["model"], page.provenance["options"]
     return {
         "image": record.image,
-        "count": record.count,
-        **areas,
-        "foreground_fraction": record.summary["foreground_fraction"],
-        "density_per_mm2": record.summary["density_per_mm2"],
-        "warnings": " ".join(record.warnings),
-        "threshold_applied": record.provenance["options"]["threshold_applied"],
+        "page": applied["page_applied"],
+        "count": page.summary["count"],
+        **{f"area_{name}_px": value for name, value in page.summary["area_px"].items()},
+        "foreground_fraction": page.summary["foreground_fraction"],
+        "density_per_mm2": page.summary["density_per_mm2"],
+        "warnings": " ".join(page.warnings),
+        "channel": applied["channel_applied"],
+        "pixel_size_um": applied["pixel_size_um_applied"],
+        "threshold": applied["threshold_applied"],
         "model": f"{model['name']}/{model['version']}",
-        "karyometer": record.provenance["karyometer"],
+        "karyometer": page.provenance["karyometer"],
         "sha256": record.sha256,
     }
 

@@ -119,6 +119,18 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path, predictor:
     assert not (output / "errors.csv").exists()
 
 
+def test_stacks_have_a_row_a_page(tmp_path: Path, predictor: Counted) -> None:
+    (tmp_path / "stack.tif").write_bytes(
+        tiff(np.stack([picture(scene) for scene in SCENES[1:]]), imagej=True, metadata={"axes": "ZYX"})
+    )
+    assert segment(tmp_path / "stack.tif", tmp_path / "results", "--page", "all") == 0
+    summary = rows(tmp_path / "results" / "summary.csv")
+    assert [(row["page"], row["count"]) for row in summary] == [("0", "1"), ("1", "2"), ("2", "3")]
+    joined = rows(tmp_path / "results" / "nuclei.csv")
+    assert [(row["image"], row["page"]) for row in joined] == [("stack.tif", page) for page in "011222"]
+    assert predictor.n_calls == 3
+
+
 def test_results_below_the_images_are_no_images(folder: Path, predictor: Counted) -> None:
     segment(folder, folder / "results", "--format", "mask")
     segment(folder, folder / "results", "--format", "mask", "--resume")

@@ -201,6 +201,13 @@ class SegmentResponse(_Answer):
     provenance: Provenance
 
 
+class StackResponse(_Answer):
+    """The JSON answer of `POST /segment` with `page=all`."""
+
+    count: int = Field(description="of all pages together")
+    pages: list[SegmentResponse]
+
+
 class Version(_Answer):
     """Which software answers."""
 

@@ -3,7 +3,7 @@
 import re
 import time
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
@@ -12,10 +12,10 @@ from fastapi.responses import JSONResponse
 from app.api import answers
 from app.api.dependencies import SegmenterDependency, Upload, UploadDependency, WorkersDependency
 from app.api.documentation import PROBLEMS, upload_body
-from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse
+from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
 from app.errors import OptionError
-from app.segmentation.formats import FILE_FORMATS
-from app.segmentation.pipeline import Segmenter
+from app.segmentation.formats import FILE_FORMATS, encode
+from app.segmentation.pipeline import Segmentation, Segmenter
 
 router = APIRouter(tags=["measure"])
 
@@ -33,7 +33,7 @@ _HEADERS = {
     responses=PROBLEMS
     | {
         200: {
-            "model": SegmentResponse,
+            "model": SegmentResponse | StackResponse,
             "description": "The nuclei, in the format asked for; a count of 0 is a result too",
             "content": {name: content for name, content in _FILES.items() if name != "application/json"},
             "headers": _HEADERS,
@@ -58,33 +58,30 @@ async def segment(
 
 def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: str) -> Response:
     file_format = query.format or preferred_format(accept)
-    if upload.mask is not None and file_format != "json":
-        raise OptionError("The scores of a mask come as JSON only; leave the mask out, or ask for format=json.")
-    segmentation = segmenter.segment(upload.image, query, upload.filename)
-    headers = {
-        "X-Nucleus-Count": str(segmentation.count),
-        "X-Model": f"{segmenter.card.name}/{segmenter.card.version}",
-    }
+    if upload.mask is not None and (file_format != "json" or query.page == "all"):
+        raise OptionError("The scores of a mask come as JSON, for one page; ask for that, or leave the mask out.")
+    pages = segmenter.segment_pages(upload.image, query, upload.filename)
+    count = sum(page.count for page in pages)
+    headers = {"X-Nucleus-Count": str(count), "X-Model": f"{segmenter.card.name}/{segmenter.card.version}"}
     if file_format != "json":
-        kind = FILE_FORMATS[file_format]
-        return Response(kind.encode(segmentation), 200, headers, kind.media_type)
+        return Response(encode(pages, file_format), 200, headers, FILE_FORMATS[file_format].media_type)
+    evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(pages[0], upload.mask))
+    bodies = [_body(upload, page, query) | {"evaluation": evaluation} for page in pages]
+    return JSONResponse({"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers)
 
-    evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(segmentation, upload.mask))
+
+def _body(upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:
     start = time.perf_counter()
-    included = {name: answers.included(segmentation, name) for name in query.include}
+    included: dict[str, Any] = {name: answers.included(segmentation, name) for name in query.include}
     encode_ms = round(1000 * (time.perf_counter() - start), 3)
-    return JSONResponse(
-        {
-            "count": segmentation.count,
-            "image": answers.image_info(upload, segmentation),
-            **included,
-            "summary": segmentation.summary,
-            "warnings": answers.warnings(segmentation),
-            "evaluation": evaluation,
-            "provenance": answers.provenance(segmentation, encode=encode_ms),
-        },
-        headers=headers,
-    )
+    return {
+        "count": segmentation.count,
+        "image": answers.image_info(upload, segmentation),
+        **included,
+        "summary": segmentation.summary,
+        "warnings": answers.warnings(segmentation),
+        "provenance": answers.provenance(segmentation, encode=encode_ms),
+    }
 
 
 def preferred_format(accept: str) -> Format:

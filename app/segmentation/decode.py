@@ -28,7 +28,7 @@ from app.errors import (
 )
 from app.segmentation.caveats import Caveat, contrast_caveats
 from app.segmentation.decode_tiff import open_tiff
-from app.segmentation.options import Channel, Page
+from app.segmentation.options import Channel
 from app.segmentation.stack import Stack, picture
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
@@ -101,7 +101,7 @@ class DecodedImage:
 
 
 def decode_image(
-    data: bytes, max_pixels: int, channel: Channel | None = None, page: Page | None = None
+    data: bytes, max_pixels: int, channel: Channel | None = None, page: int | Literal["max"] | None = None
 ) -> DecodedImage:
     """Read a microscope image from the bytes of a PNG, JPEG, TIFF, BMP or WebP file.
 
@@ -167,7 +167,7 @@ def decode_image(
     )
 
 
-def _read_page(stack: Stack, page: Page | None, max_pixels: int) -> NDArray[Any]:
+def _read_page(stack: Stack, page: int | Literal["max"] | None, max_pixels: int) -> NDArray[Any]:
     number = page if isinstance(page, int) else 0
     if number >= stack.n_pages:
         raise OptionError(f"There is no page {page}; the file has {stack.n_pages}, counted from 0.")

@@ -24,7 +24,7 @@ def encode_mask(labels: NDArray[np.int32]) -> bytes:
 
 
 def encode_labels(labels: NDArray[np.int32], provenance: Mapping[str, Any]) -> bytes:
-    """Deflated TIFF of the label image: uint16, or uint32 where there are more than 65,535 nuclei.
+    """Deflated TIFF of the labels `(H, W)` or `(N, H, W)`: uint16, or uint32 where there are more than 65,535 nuclei.
 
     The tag ImageDescription holds the provenance as JSON.
     """

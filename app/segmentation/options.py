@@ -9,7 +9,7 @@ Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["model", "mean", "otsu
 
 
 Channel = Annotated[Annotated[int, Field(ge=0)] | str, Field(union_mode="left_to_right")]
-Page = Annotated[int, Field(ge=0)] | Literal["max"]
+Page = Annotated[int, Field(ge=0)] | Literal["max", "all"]
 
 
 class SegmentationOptions(BaseModel):
@@ -50,6 +50,6 @@ class SegmentationOptions(BaseModel):
     )
     page: Page | None = Field(
         None,
-        description="a number from 0, or `max`: which page (z, t) of a stack is segmented, or the brightest of all "
-        "pages; without it the first",
+        description="a number from 0, `max` or `all`: which page (z, t) of a stack is segmented, the brightest of all "
+        "pages, or every one by itself; without it the first",
     )

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import __version__
-from app.errors import SizeMismatchError
+from app.errors import ImageTooLargeError, OptionError, SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.caveats import UNLIKE_TRAINING_DATA, Caveat
 from app.segmentation.decode import DecodedImage, decode_image, decode_mask
@@ -143,17 +143,51 @@ class Segmenter:
 
         return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels)
 
+    def segment_pages(
+        self, data: bytes, options: SegmentationOptions, filename: str | None = None
+    ) -> list[Segmentation]:
+        """Every page that the options ask for, which is one unless they say `all`; see `segment`.
+
+        Raises
+        ------
+        ImageTooLargeError
+            All pages together have more pixels than the limit.
+        """
+        if options.page != "all":
+            return [self.segment(data, options, filename)]
+        first = self._segment_page(data, options, 0, filename)
+        n_pages = first.decoded.n_pages
+        if n_pages * first.labels.size > self.max_pixels:
+            raise ImageTooLargeError(
+                f"All {n_pages} pages together have more than {self.max_pixels} pixels; ask for them one by one, or "
+                "raise KARYOMETER_MAX_PIXELS on the server."
+            )
+        return [first, *(self._segment_page(data, options, page, filename) for page in range(1, n_pages))]
+
     def segment(self, data: bytes, options: SegmentationOptions, filename: str | None = None) -> Segmentation:
         """Find and measure the nuclei of one image; `filename` is for the record only.
 
         Raises
         ------
-        ImageError, EmptyUploadError
+        ImageError, EmptyUploadError, ChannelNeededError
             The bytes are not an image that can be measured.
+        OptionError
+            There is no such channel or page, or more than one page is asked for.
         """
+        if options.page == "all":
+            raise OptionError("This takes one page at a time; choose it with page, or give page=max.")
+        return self._segment_page(data, options, options.page, filename)
+
+    def _segment_page(
+        self,
+        data: bytes,
+        options: SegmentationOptions,
+        page: int | Literal["max"] | None,
+        filename: str | None,
+    ) -> Segmentation:
         timing_ms: dict[str, float] = {}
         with _timed(timing_ms, "decode"):
-            decoded = decode_image(data, self.max_pixels, options.channel, options.page)
+            decoded = decode_image(data, self.max_pixels, options.channel, page)
         with _timed(timing_ms, "predict"):
             image = self.normalise(decoded.image)
             maps = self.predict(image, options)

@@ -4,12 +4,13 @@ import io
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import tifffile
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from app.api.schemas import SegmentResponse
+from app.api.schemas import SegmentResponse, StackResponse
 from app.segmentation.encode import CONTOUR_RGB
 from tests.synthetic import discs, picture, png, tiff
 
@@ -185,3 +186,28 @@ def test_channel_and_page_are_chosen_echoed_and_measured(client: TestClient) -> 
     differs = post(client, data, page=1, pixel_size_um=0.5).json()
     assert [warning["code"] for warning in differs["warnings"]] == ["pixel_size_differs"]
     assert differs["image"]["pixel_size_um"] == 0.5
+
+
+def test_all_pages_come_together(client: TestClient) -> None:
+    stack = np.stack([picture(SCENE), np.zeros_like(picture(SCENE)), picture(np.where(SCENE == 1, 1, 0))])
+    data = tiff(stack, imagej=True, metadata={"axes": "ZYX"})
+    body = post(client, data, page="all").json()
+    StackResponse.model_validate(body)
+    assert body["count"] == 4
+    assert [page["count"] for page in body["pages"]] == [3, 0, 1]
+    assert [page["image"]["page"] for page in body["pages"]] == [0, 1, 2]
+    labels = tifffile.imread(io.BytesIO(post(client, data, page="all", format="labels").content))
+    np.testing.assert_array_equal(labels > 0, stack > 0)
+    answer = post(client, data, page="all", format="csv")
+    assert answer.headers["x-nucleus-count"] == "4"
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["page"], row["label"]) for row in rows] == [("0", "1"), ("0", "2"), ("0", "3"), ("2", "1")]
+    read = pandas.read_parquet(io.BytesIO(post(client, data, page="all", format="parquet").content))
+    assert read["page"].tolist() == [0, 0, 0, 2]
+    refused = post(client, data, page="all", format="overlay")
+    assert (refused.status_code, refused.json()["code"]) == (422, "format_too_small")
+    files = {"image": ("scene.tif", data), "mask": ("mask.png", png(picture(SCENE)))}
+    assert client.post("/segment?page=all", files=files).status_code == 422
+    assert client.post("/evaluate?page=all", files=files).status_code == 422
+    large = tiff(np.zeros((8, 400, 400), np.uint8), imagej=True, metadata={"axes": "ZYX"})
+    assert post(client, large, page="all").json()["code"] == "image_too_large"
