@@ -39,15 +39,15 @@ LARGEST_NOISE = 0.2
 def contrast_caveats(image: NDArray[Any]) -> list[Caveat]:
     """What is wrong with the light in an image `(H, W)` or `(H, W, 3)` of finite values.
 
-    Low contrast and saturation are told of whole numbers only, whose range is known; constant images are always of low
-    contrast. In colour, white is paper, not saturation. Noise is estimated after Immerkaer (1996), Fast noise variance
-    estimation.
+    Low contrast and saturation are told of 8 and 16 bits only, whose range is a camera's; constant images are always of
+    low contrast. In colour, white is paper, not saturation. Noise is estimated after Immerkaer 1996 (Fast noise
+    variance estimation).
     """
     low, high = np.percentile(image, (1, 99))
     if image.max() == image.min():
         return [_LOW_CONTRAST]
     caveats = []
-    if image.dtype.kind in "iu":
+    if image.dtype.kind in "iu" and image.dtype.itemsize <= 2:
         limits = np.iinfo(image.dtype)
         if high - low < SMALLEST_RANGE * (float(limits.max) - float(limits.min)):
             caveats.append(_LOW_CONTRAST)

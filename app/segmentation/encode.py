@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from skimage.segmentation import find_boundaries
 
-# Yellow shows on black fluorescence, grey brightfield and purple histology alike.
+# Yellow shows on black fluorescence, grey brightfield and purple histology; the dark line around it on white paper.
 CONTOUR_RGB = (255, 220, 0)
+AROUND_RGB = (0, 0, 0)
+_FONT, _FONT_SCALE = cv2.FONT_HERSHEY_PLAIN, 0.7
 
 
 def encode_mask(labels: NDArray[np.int32]) -> bytes:
@@ -42,8 +44,10 @@ def encode_labels(labels: NDArray[np.int32], provenance: Mapping[str, Any]) -> b
     return buffer.getvalue()
 
 
-def encode_overlay(image: NDArray[np.float32], labels: NDArray[np.int32]) -> bytes:
-    """RGB PNG of the image with each nucleus's outermost pixels in yellow.
+def encode_overlay(
+    image: NDArray[np.float32], labels: NDArray[np.int32], table: Mapping[str, Any] | None = None
+) -> bytes:
+    """RGB PNG of the image with each nucleus's outermost pixels in yellow, and those around it in black.
 
     Parameters
     ----------
@@ -51,10 +55,19 @@ def encode_overlay(image: NDArray[np.float32], labels: NDArray[np.int32]) -> byt
         `(H, W, 3)` in [0, 1], as normalised: dim 16-bit images become visible.
     labels
         `(H, W)`.
+    table
+        If given, each nucleus's number is written on its centroid.
     """
-    picture = np.round(image * 255).astype(np.uint8)
-    picture[find_boundaries(labels, mode="inner")] = CONTOUR_RGB
-    return _encode_png(picture)
+    drawn = np.round(image * 255).astype(np.uint8)
+    drawn[find_boundaries(labels, mode="outer") & (labels == 0)] = AROUND_RGB
+    drawn[find_boundaries(labels, mode="inner")] = CONTOUR_RGB
+    if table is not None:
+        for number, row, column in zip(*(table[name] for name in ("label", "centroid_row_px", "centroid_col_px"))):
+            (width, height), _ = cv2.getTextSize(str(number), _FONT, _FONT_SCALE, 1)
+            place = (round(column - width / 2), round(row + height / 2))
+            for colour, thickness in ((AROUND_RGB, 3), ((255, 255, 255), 1)):
+                cv2.putText(drawn, str(number), place, _FONT, _FONT_SCALE, colour, thickness, cv2.LINE_AA)
+    return _encode_png(drawn)
 
 
 def encode_csv(table: dict[str, NDArray[Any]]) -> bytes:

@@ -25,7 +25,11 @@ class _Kind(NamedTuple):
 FILE_FORMATS: dict[FileFormat, _Kind] = {
     "mask": _Kind("image/png", ".mask.png", lambda found: encode_mask(found.labels)),
     "labels": _Kind("image/tiff", ".labels.tif", lambda found: encode_labels(found.labels, found.provenance)),
-    "overlay": _Kind("image/png", ".overlay.png", lambda found: encode_overlay(found.normalised, found.labels)),
+    "overlay": _Kind(
+        "image/png",
+        ".overlay.png",
+        lambda found: encode_overlay(found.normalised, found.labels, found.nuclei if found.options.numbered else None),
+    ),
     "csv": _Kind("text/csv", ".csv", lambda found: encode_csv(found.nuclei)),
     "parquet": _Kind(
         "application/vnd.apache.parquet", ".parquet", lambda found: encode_parquet(found.nuclei, found.provenance)

@@ -53,3 +53,4 @@ class SegmentationOptions(BaseModel):
         description="a number from 0, `max` or `all`: which page (z, t) of a stack is segmented, the brightest of all "
         "pages, or every one by itself; without it the first",
     )
+    numbered: bool = Field(False, description="true or false: whether the overlay shows each nucleus's number")

@@ -56,6 +56,7 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
         "pixel_size_um",
         "channel",
         "page",
+        "numbered",
         "format",
         "include",
     }

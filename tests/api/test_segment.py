@@ -8,6 +8,8 @@ import pandas
 import pytest
 import tifffile
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from app.api.schemas import SegmentResponse, StackResponse
@@ -53,6 +55,7 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
         "pixel_size_um": 0.5,
         "channel": None,
         "page": None,
+        "numbered": False,
         "threshold_applied": 0.4,
         "min_area_px_applied": 7,
         "pixel_size_um_applied": 0.5,
@@ -211,3 +214,31 @@ def test_all_pages_come_together(client: TestClient) -> None:
     assert client.post("/evaluate?page=all", files=files).status_code == 422
     large = tiff(np.zeros((8, 400, 400), np.uint8), imagej=True, metadata={"axes": "ZYX"})
     assert post(client, large, page="all").json()["code"] == "image_too_large"
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_no_stack_and_no_choice_is_an_internal_error(client: TestClient, data: st.DataObject) -> None:
+    axes = "".join(data.draw(st.permutations("TZCSQ")))[: data.draw(st.integers(0, 3))]
+    shape = tuple(data.draw(st.integers(1, 9 if axis in "YX" else 3)) for axis in f"{axes}YX")
+    values = np.random.default_rng(0).integers(0, 100, shape)
+    dtype = data.draw(st.sampled_from(["u1", "u2", "u4", "i2", "f2", "f4", "f8", "c8", "?"]))
+    try:
+        written = tiff(
+            values.astype(dtype),
+            byteorder=data.draw(st.sampled_from("<>")),
+            photometric=data.draw(st.sampled_from(["minisblack", "miniswhite", "rgb"])),
+            metadata={"axes": f"{axes}YX"} if data.draw(st.booleans()) else None,
+        )
+    except ValueError:
+        # Nothing that tifffile can write.
+        return
+    options = {
+        "page": data.draw(st.sampled_from([None, 0, 1, "max", "all"])),
+        "channel": data.draw(st.sampled_from([None, 0, 2, "DAPI"])),
+        "format": data.draw(st.sampled_from(["json", "csv", "labels", "geojson"])),
+    }
+    answer = post(client, written, **{name: value for name, value in options.items() if value is not None})
+    assert answer.status_code in (200, 400, 413, 415, 422)
+    if answer.status_code != 200:
+        assert answer.json()["code"] != "internal_error"

@@ -10,6 +10,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from app.segmentation.encode import (
+    AROUND_RGB,
     CONTOUR_RGB,
     encode_csv,
     encode_labels,
@@ -44,7 +45,16 @@ def test_overlay_draws_contours_and_leaves_the_rest() -> None:
     image = np.full((*LABELS.shape, 3), 0.2, np.float32)
     overlay = np.asarray(Image.open(io.BytesIO(encode_overlay(image, LABELS))))
     assert tuple(overlay[10, 4]) == CONTOUR_RGB
+    assert tuple(overlay[10, 3]) == AROUND_RGB
     assert tuple(overlay[10, 10]) == tuple(overlay[0, 39]) == (51, 51, 51)
+    table = {"label": [1, 2], "centroid_row_px": [10, 20], "centroid_col_px": [10, 30]}
+    numbered = np.asarray(Image.open(io.BytesIO(encode_overlay(image, LABELS, table))))
+    changed = (numbered != overlay).any(axis=2)
+    assert changed[5:16, 5:16].any()
+    assert changed[15:26, 25:36].any()
+    # Numbers stay near their nuclei.
+    assert not changed[:, :2].any()
+    assert not changed[28:].any()
 
 
 def test_csv_has_a_header_a_row_a_nucleus_and_empty_fields() -> None:
