@@ -56,7 +56,8 @@ def page(card: ModelCard) -> str:
         "## Train it again",
         "",
         f"`{card.training.command}`, {card.training.n_epochs} epochs{_duration(card)}, of which "
-        f"{card.training.best_epoch} was the best one; then `python -m training export` with the same data.",
+        f"{card.training.best_epoch} was the best one (history.csv has the losses); then `python -m training "
+        "export` with the same data.",
     ]
     return "\n".join(lines) + "\n"
 

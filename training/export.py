@@ -54,6 +54,7 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
         serving.save(written)
         predictor = SavedModelPredictor(written, serving.contract, "auto")
         calibration = calibrate(predictor, samples_of(samples, splits, "val"), config.normalisation)
+        shutil.copyfile(run.history_path, written / run.history_path.name)
         card = ModelCard(
             name=folder.parent.name,
             version=folder.name,

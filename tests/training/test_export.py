@@ -47,6 +47,8 @@ def test_the_card_says_where_the_model_comes_from(tiny_model: Path, tiny_run: Pa
     assert card.data.n_images == {"train": 10, "val": 1, "test": 1}
     assert card.architecture.n_parameters > 0
     assert (card.data.name, card.data.licence) == ("synthetic discs", "CC0-1.0")
+    assert card.training.minutes == round(Run(tiny_run).minutes(), 1)
+    assert (tiny_model / "history.csv").read_bytes() == Run(tiny_run).history_path.read_bytes()
     assert not card.evaluations
 
 
