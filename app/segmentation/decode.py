@@ -75,7 +75,7 @@ class DecodedImage:
     image
         What is segmented: one channel `(H, W)`, or colour `(H, W, 3)`.
     channels
-        All channels of the page `(H, W, C)`, to be measured; alpha is left out.
+        All channels of the page `(H, W, C)`, to be measured; alpha is left out, and grey colours are one channel.
     axes
         Those of the file, `YXC` for one; `n_pages` and `n_channels` (alpha among them) are theirs.
     channel, page
@@ -153,9 +153,11 @@ def decode_image(
             )
     number = _choose_channel(channel, names, pixels.shape[2], stack.is_colour)
     image = np.ascontiguousarray(pixels if number is None else pixels[..., number])
+    # Many grey images are stored as colours, and saying everything three times helps nobody.
+    is_grey = number is None and (pixels == pixels[..., :1]).all()
     return DecodedImage(
         image=image,
-        channels=pixels,
+        channels=pixels[..., :1] if is_grey else pixels,
         axes=stack.axes,
         n_pages=stack.n_pages,
         n_channels=stack.n_channels,

@@ -85,6 +85,12 @@ def test_alpha_is_dropped_and_said_so_where_it_shows(alpha: int, codes: list[str
     assert [caveat.code for caveat in decoded.caveats] == codes
 
 
+def test_grey_colours_are_measured_once() -> None:
+    decoded = decode_image(png(np.repeat(GREY[..., np.newaxis], 3, axis=2)), LIMIT)
+    assert (decoded.image.shape, decoded.channels.shape) == ((3, 4, 3), (3, 4, 1))
+    assert decode_image(png(RGB), LIMIT).channels.shape == (3, 4, 3)
+
+
 def test_jpeg_is_turned_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
