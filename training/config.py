@@ -1,6 +1,6 @@
 """Locked training configurations and the presets."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,7 +30,10 @@ class TrainingConfig(BaseModel):
     optimiser
         `adam` (Kingma & Ba 2015), or `muon`, see `training.muon`.
     learning_rate, cooldown
-        The rate stays constant until the last `cooldown` part of the epochs, over which it falls linearly to 0.
+        The rate stays constant until the last `cooldown` part of the training, over which it falls linearly to 0.
+    epochs, minutes
+        How long it is trained; `minutes`, if given, by the clock instead, which is no exact repetition but gives every
+        architecture the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +48,7 @@ class TrainingConfig(BaseModel):
     normalisation: Normalisation = Normalisation(low_percentile=PERCENTILES[0], high_percentile=PERCENTILES[1])
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
+    minutes: float | None = Field(None, gt=0)
     optimiser: Literal["adam", "muon"] = "adam"
     learning_rate: float = Field(gt=0)
     cooldown: float = Field(0, ge=0, le=1)
@@ -52,58 +56,64 @@ class TrainingConfig(BaseModel):
     mixed_precision: bool = False
 
 
+_FAST = TrainingConfig(
+    preset="fast",
+    architecture="fast_unet",
+    filters=(24, 64, 96, 128, 192),
+    heads=NUCLEI_HEADS,
+    sampling="crops",
+    image_size_px=(256, 256),
+    batch_size=4,
+    epochs=70,
+    optimiser="muon",
+    learning_rate=6e-3,
+    cooldown=0.8,
+    seed=0,
+)
+_ORIGINAL = TrainingConfig(
+    preset="original",
+    architecture="unet",
+    filters=(16, 32, 64, 128, 256),
+    dropout=0.1,
+    image_size_px=(128, 128),
+    batch_size=16,
+    epochs=30,
+    learning_rate=1e-3,
+    seed=0,
+)
+_TINY_CROPS = TrainingConfig(
+    preset="tiny-crops",
+    architecture="fast_unet",
+    filters=(4, 8),
+    heads=NUCLEI_HEADS,
+    sampling="crops",
+    image_size_px=(32, 32),
+    batch_size=4,
+    epochs=3,
+    optimiser="muon",
+    learning_rate=1e-2,
+    cooldown=0.5,
+    seed=0,
+)
+
+
+def _like(config: TrainingConfig, **changes: Any) -> TrainingConfig:
+    return TrainingConfig.model_validate(config.model_dump() | changes)
+
+
 PRESETS = {
     config.preset: config
     for config in (
-        TrainingConfig(
-            preset="fast",
-            architecture="fast_unet",
-            filters=(24, 64, 96, 128, 192),
-            heads=NUCLEI_HEADS,
-            sampling="crops",
-            image_size_px=(256, 256),
-            batch_size=4,
-            epochs=70,
-            optimiser="muon",
-            learning_rate=6e-3,
-            cooldown=0.8,
-            seed=0,
+        _FAST,
+        _ORIGINAL,
+        _like(
+            _ORIGINAL, preset="tiny", filters=(4, 8), image_size_px=(32, 32), batch_size=4, epochs=3, learning_rate=1e-2
         ),
-        TrainingConfig(
-            preset="original",
-            architecture="unet",
-            filters=(16, 32, 64, 128, 256),
-            dropout=0.1,
-            image_size_px=(128, 128),
-            batch_size=16,
-            epochs=30,
-            learning_rate=1e-3,
-            seed=0,
-        ),
-        TrainingConfig(
-            preset="tiny",
-            architecture="unet",
-            filters=(4, 8),
-            dropout=0.1,
-            image_size_px=(32, 32),
-            batch_size=4,
-            epochs=3,
-            learning_rate=1e-2,
-            seed=0,
-        ),
-        TrainingConfig(
-            preset="tiny-crops",
-            architecture="fast_unet",
-            filters=(4, 8),
-            heads=NUCLEI_HEADS,
-            sampling="crops",
-            image_size_px=(32, 32),
-            batch_size=4,
-            epochs=3,
-            optimiser="muon",
-            learning_rate=1e-2,
-            cooldown=0.5,
-            seed=0,
-        ),
+        _TINY_CROPS,
+        # For comparison: other networks with the same heads, data and optimiser.
+        _like(_FAST, preset="unet", architecture="unet", filters=_ORIGINAL.filters, dropout=_ORIGINAL.dropout),
+        _like(_FAST, preset="fc-densenet56", architecture="fc_densenet56", filters=()),
+        _like(_FAST, preset="fc-densenet103", architecture="fc_densenet103", filters=()),
+        _like(_FAST, preset="alexnet-fcn", architecture="alexnet_fcn", filters=()),
     )
 }

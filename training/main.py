@@ -15,6 +15,8 @@ from training.config import PRESETS
 logger = logging.getLogger(__name__)
 
 INTERRUPTED = 130
+# Epochs of a training by the clock.
+_ENDLESS = 1_000_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--splits", type=Path, metavar="CSV", help="image_id,split,modality; without it a seeded split")
     train.add_argument("--resume", action="store_true", help="continue the run from its newest checkpoint")
     train.add_argument("--epochs", type=int, metavar="N", help="stop after this many; the others follow with --resume")
+    train.add_argument("--minutes", type=float, metavar="N", help="train for so long instead of the preset's epochs")
     train.add_argument("--seed", type=int, metavar="N", help="instead of the preset's seed")
     train.add_argument("--mixed-precision", action="store_true", help="float16 arithmetic, for GPUs that gain from it")
     train.set_defaults(command=_train)
@@ -103,12 +106,13 @@ def _train(options: argparse.Namespace) -> None:
     choose_device("auto")
     changes = {
         "seed": options.seed,
+        "minutes": options.minutes,
         "mixed_precision": options.mixed_precision or None,
     }
     preset = PRESETS[options.preset]
     given = {name: value for name, value in changes.items() if value is not None}
     config = type(preset).model_validate(preset.model_dump() | given)
-    n_epochs = min(options.epochs or config.epochs, config.epochs)
+    n_epochs = min(options.epochs or _ENDLESS, _ENDLESS if config.minutes else config.epochs)
     samples = find_samples(options.data)
     splits = read_splits(options.splits) if options.splits else make_splits(samples, config.seed)
     chosen = {split: samples_of(samples, splits, split) for split in ("train", "val")}

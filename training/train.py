@@ -54,7 +54,9 @@ def train(
     n_steps = math.ceil(len(images.image if isinstance(images, Arrays) else images) / config.batch_size)
     history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
     callbacks = [
-        keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch)),
+        Clock(config, run.minutes())
+        if config.minutes
+        else keras.callbacks.LearningRateScheduler(lambda epoch: learning_rate(config, epoch / config.epochs)),
         Stopwatch(),
         history,
         keras.callbacks.TensorBoard(str(run.tensorboard_path)),
@@ -101,11 +103,9 @@ def build(config: TrainingConfig) -> keras.Model:
     return model
 
 
-def learning_rate(config: TrainingConfig, epoch: int) -> float:
-    """The rate of an epoch, counted from 0."""
-    n_left = config.epochs - epoch
-    n_cooldown = config.epochs * config.cooldown
-    return config.learning_rate * (min(1, n_left / n_cooldown) if n_cooldown else 1)
+def learning_rate(config: TrainingConfig, progress: float) -> float:
+    """The rate when a part of the training, 0 to 1, is done."""
+    return config.learning_rate * (min(1, max(0, 1 - progress) / config.cooldown) if config.cooldown else 1)
 
 
 def describe_device() -> str:
@@ -160,6 +160,27 @@ class EpochSeeds(keras.callbacks.Callback):
         dropouts = [layer for layer in self.model.layers if isinstance(layer, keras.layers.Dropout)]
         for dropout, seed in zip(dropouts, np.random.SeedSequence((self._seed, epoch)).generate_state(len(dropouts))):
             dropout.seed_generator.state.assign((seed, 0))
+
+
+class Clock(keras.callbacks.Callback):
+    """Trains by the clock: sets the learning rate by the time that is used up, and stops when it is."""
+
+    def __init__(self, config: TrainingConfig, used_minutes: float) -> None:
+        super().__init__()
+        self._config = config
+        self._start = time.monotonic() - used_minutes * 60
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Set the rate."""
+        self.model.optimizer.learning_rate = learning_rate(self._config, self._progress())
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop, in the middle of an epoch too."""
+        if self._progress() >= 1:
+            self.model.stop_training = True
+
+    def _progress(self) -> float:
+        return (time.monotonic() - self._start) / 60 / (self._config.minutes or 0)
 
 
 class Stopwatch(keras.callbacks.Callback):

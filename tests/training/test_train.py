@@ -1,7 +1,10 @@
 import csv
+import itertools
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -55,6 +58,29 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(
     assert [row["epoch"] for row in Run(folder).history()] == [0, 1, 2]
 
 
+def test_a_training_by_the_clock_ends_when_the_time_is_used_up(
+    kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    # Two seconds a batch, three batches an epoch.
+    clock = SimpleNamespace(monotonic=itertools.count().__next__, perf_counter=time.perf_counter)
+    monkeypatch.setattr(train_module, "time", clock)
+    rates = []
+
+    class Watched(train_module.Clock):
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            rates.append(float(self.model.optimizer.learning_rate))
+            super().on_train_batch_end(batch, logs)
+
+    monkeypatch.setattr(train_module, "Clock", Watched)
+    arguments = ["train", "--preset", "tiny-crops", "--data", str(kaggle), "--run", str(folder)]
+    assert main([*arguments, "--minutes", str(8 / 60)]) == 0
+    assert len(rates) == 4
+    assert len(Run(folder).history()) == 2
+    np.testing.assert_allclose(rates, 1e-2 * np.minimum(1, (1 - np.array([1, 3, 5, 7]) / 8) / 0.5), rtol=1e-5)
+    assert Run(folder).minutes() > 0
+
+
 def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(
     kaggle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +103,7 @@ def test_rows_of_an_epoch_that_was_not_checkpointed_leave_the_history(kaggle: Pa
     folder = tmp_path / "run"
     assert main(arguments(kaggle, folder, 1)) == 0
     history = folder / "history.csv"
-    history.write_text(history.read_text() + "1,0,0,0,0,0\n")
+    history.write_text(history.read_text() + "1,0,0,0,0,0,0\n")
     assert main(arguments(kaggle, folder, 2, "--resume")) == 0
     assert [row["epoch"] for row in Run(folder).history()] == [0, 1]
     assert Run(folder).history()[1]["loss"] > 0
