@@ -34,6 +34,8 @@ SHUTDOWN_S = 30
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 1 where files failed, 2 where options, settings or the model are wrong."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # It mutters about damage that is told, with the file's name, as an error.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

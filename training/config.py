@@ -81,20 +81,6 @@ _ORIGINAL = TrainingConfig(
     learning_rate=1e-3,
     seed=0,
 )
-_TINY_CROPS = TrainingConfig(
-    preset="tiny-crops",
-    architecture="fast_unet",
-    filters=(4, 8),
-    heads=NUCLEI_HEADS,
-    sampling="crops",
-    image_size_px=(32, 32),
-    batch_size=4,
-    epochs=3,
-    optimiser="muon",
-    learning_rate=1e-2,
-    cooldown=0.5,
-    seed=0,
-)
 
 
 def _like(config: TrainingConfig, **changes: Any) -> TrainingConfig:
@@ -109,7 +95,15 @@ PRESETS = {
         _like(
             _ORIGINAL, preset="tiny", filters=(4, 8), image_size_px=(32, 32), batch_size=4, epochs=3, learning_rate=1e-2
         ),
-        _TINY_CROPS,
+        _like(
+            _FAST,
+            preset="tiny-crops",
+            filters=(4, 8),
+            image_size_px=(32, 32),
+            epochs=3,
+            learning_rate=1e-2,
+            cooldown=0.5,
+        ),
         # For comparison: other networks with the same heads, data and optimiser.
         _like(_FAST, preset="unet", architecture="unet", filters=_ORIGINAL.filters, dropout=_ORIGINAL.dropout),
         _like(_FAST, preset="fc-densenet56", architecture="fc_densenet56", filters=()),
