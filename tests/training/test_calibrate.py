@@ -5,6 +5,7 @@ from scipy.special import expit
 
 from app.segmentation.maps import Maps
 from app.segmentation.measure import confidence_features
+from app.segmentation.metrics import Matching, match
 from app.segmentation.model_card import Calibration
 from tests.synthetic import discs
 from training.calibrate import Predicted, _matchings, _merit, fit_confidence
@@ -53,6 +54,19 @@ def test_an_unbiased_count_comes_before_ap50() -> None:
     probability[:3, :3] = 0.9
     matchings = _matchings([Predicted(Maps(probability), truth)], 0.5, 0.1)
     assert _merit(matchings[16]) > _merit(matchings[0])
+
+
+def counted(n_true: int, n_invented: int) -> Matching:
+    """The matching of an image in which all true nuclei are found, and some more."""
+    found = np.zeros((1, 2 * (n_true + n_invented)), np.int32)
+    found[0, ::2] = np.arange(1, n_true + n_invented + 1)
+    return match(np.where(found <= n_true, found, 0), found, 0.5)
+
+
+def test_one_odd_image_does_not_decide_the_count() -> None:
+    unbiased, odd = [counted(100, 0)] * 60, counted(100, 900)
+    assert _merit([*unbiased, odd])[0] == _merit(unbiased)[0]
+    assert _merit([counted(100, 3)] * 60)[0] < _merit([*unbiased, odd])[0]
 
 
 def test_unlike_images_are_far_and_the_familiar_ones_about_one() -> None:
