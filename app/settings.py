@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.errors import SettingsError
 
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "1"
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "2"
 
 
 class Settings(BaseSettings):

@@ -27,8 +27,8 @@ def command_line(module: str, arguments: Sequence[str]) -> str:
 
     Examples
     --------
-    >>> command_line("training", ["evaluate", "--data", "/home/me/bbbc039.zip", "--model=models/fast/1"])
-    'python -m training evaluate --data bbbc039.zip --model=models/fast/1'
+    >>> command_line("training", ["evaluate", "--data", "/home/me/bbbc039.zip", "--model=models/fast/2"])
+    'python -m training evaluate --data bbbc039.zip --model=models/fast/2'
     """
 
     def portable(argument: str) -> str:
