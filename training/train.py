@@ -225,6 +225,6 @@ def plot_curves(run: Run) -> None:
         axes.plot(epochs, [row["loss"] for row in history], label="training")
         axes.plot(epochs, [row["val_loss"] for row in history], label="validation")
         axes.axvline(run.best_epoch(), color="0.6", linestyle=":", label=f"best epoch ({run.best_epoch()})")
-        axes.set(xlabel="epoch", ylabel="loss", yscale="log", title=run.folder.name)
+        axes.set(xlabel="epoch", ylabel="loss", title=run.folder.name)
         axes.legend()
         figure.savefig(run.curves_path, dpi=150)
