@@ -5,11 +5,12 @@ import glob
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from app import __version__
 from app.errors import KaryometerError, OptionError
 from app.segmentation.formats import FILE_FORMATS, FileFormat, encode
+from app.segmentation.metrics import pooled_f1
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
 
@@ -131,7 +133,7 @@ def segment_files(
     """Segment every image into `output`, whose tree is that of the images; what is already there is not made again.
 
     Beside the files asked for there is always an image's table; the tables joined are `nuclei.csv` (and
-    `nuclei.parquet`, if that is asked for), with one row an image in `summary.csv`. An image that fails stops nothing:
+    `nuclei.parquet`, if that is asked for), with one row a page in `summary.csv`. An image that fails stops nothing:
     it is named in `errors.csv`.
 
     Parameters
@@ -147,10 +149,10 @@ def segment_files(
     """
     formats = tuple(dict.fromkeys(("csv", *formats)))
     work = partial(_segment_file, segmenter, options, formats, output)
-    outcomes = list(_all(work, sources, n_workers, "Segmenting"))
-    done = [(source, outcome) for source, outcome in outcomes if not isinstance(outcome, Failure)]
-    failures = tuple(outcome for _, outcome in outcomes if isinstance(outcome, Failure))
-    records = [record for _, (record, _) in done]
+    outcomes = _all(work, sources, [source.name for source in sources], n_workers, "Segmenting")
+    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+    done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+    records = [record for record, _ in done]
     _join_csv(records, output)
     if "parquet" in formats:
         _join_parquet(records, output)
@@ -160,8 +162,8 @@ def segment_files(
     else:
         (output / ERRORS_NAME).unlink(missing_ok=True)
     return Report(
-        n_segmented=sum(not skipped for _, (_, skipped) in done),
-        n_skipped=sum(skipped for _, (_, skipped) in done),
+        n_segmented=sum(not skipped for _, skipped in done),
+        n_skipped=sum(skipped for _, skipped in done),
         n_nuclei=sum(page.summary["count"] for record in records for page in record.pages),
         failures=failures,
     )
@@ -179,9 +181,10 @@ def evaluate_files(
         source, mask = pair
         return segmenter.evaluate(segmenter.segment(source.path.read_bytes(), options), mask.read_bytes())
 
-    outcomes = [(source.name, outcome) for (source, _), outcome in _all(work, pairs, n_workers, "Scoring")]
-    scores = {name: outcome for name, outcome in outcomes if isinstance(outcome, Evaluation)}
-    return scores, tuple(Failure(name, outcome.reason) for name, outcome in outcomes if isinstance(outcome, Failure))
+    names = [source.name for source, _ in pairs]
+    outcomes = _all(work, pairs, names, n_workers, "Scoring")
+    scores = {name: one for name, one in zip(names, outcomes, strict=True) if isinstance(one, Evaluation)}
+    return scores, tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
 
 
 def pair_masks(images: Sequence[Source], masks: Sequence[Source]) -> list[tuple[Source, Path]]:
@@ -209,24 +212,24 @@ def pair_masks(images: Sequence[Source], masks: Sequence[Source]) -> list[tuple[
 
 
 def _all(
-    work: Callable[[Any], _T], items: Sequence[Any], n_workers: int, description: str
-) -> Iterator[tuple[Any, _T | Failure]]:
-    """Every item with its outcome, in order; errors of single files become failures."""
+    work: Callable[[Any], _T], items: Sequence[Any], names: Sequence[str], n_workers: int, description: str
+) -> list[_T | Failure]:
+    """The outcome of every item, in order; errors of single files become failures of their names."""
 
-    def tried(item: Any) -> _T | Failure:
+    def tried(item: Any, name: str) -> _T | Failure:
         try:
             return work(item)
-        except (KaryometerError, OSError) as exc:
-            source = item if isinstance(item, Source) else item[0]
-            return Failure(source.name, str(exc) if isinstance(exc, KaryometerError) else f"{exc.strerror or exc}.")
+        except KaryometerError as exc:
+            return Failure(name, str(exc))
+        except OSError as exc:
+            return Failure(name, f"{exc.strerror or exc}.")
 
-    with ThreadPoolExecutor(n_workers) as workers:
-        try:
-            outcomes = workers.map(tried, items)
-            yield from zip(items, tqdm(outcomes, description, len(items), unit="image", disable=None), strict=True)
-        except BaseException:
-            workers.shutdown(cancel_futures=True)
-            raise
+    workers = ThreadPoolExecutor(n_workers)
+    try:
+        return list(tqdm(workers.map(tried, items, names), description, len(items), unit="image", disable=None))
+    finally:
+        # After Ctrl-C nothing new is begun.
+        workers.shutdown(cancel_futures=True)
 
 
 def _segment_file(
@@ -241,7 +244,7 @@ def _segment_file(
     sha256 = hashlib.sha256(data).hexdigest()
     decisive = [sha256, options.model_dump_json(), segmenter.card.sha256, __version__]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
-    files = {name: output / f"{source.name}{FILE_FORMATS[name].ending}" for name in formats}
+    files = {name: _path(output, source.name, name) for name in formats}
     record_path = output / f"{source.name}{_RECORD_ENDING}"
     if record_path.is_file() and all(path.is_file() for path in files.values()):
         record = Record.model_validate_json(record_path.read_bytes())
@@ -269,14 +272,14 @@ def _segment_file(
     return record, False
 
 
-def _table_path(record: Record, output: Path, file_format: FileFormat) -> Path:
-    return output / f"{record.image}{FILE_FORMATS[file_format].ending}"
+def _path(output: Path, image: str, file_format: FileFormat) -> Path:
+    return output / f"{image}{FILE_FORMATS[file_format].ending}"
 
 
 def _join_csv(records: Iterable[Record], output: Path) -> None:
     with (output / NUCLEI_NAME).open("w", encoding="utf-8", newline="") as joined:
         for index, record in enumerate(records):
-            header, *rows = _table_path(record, output, "csv").read_text(encoding="utf-8").splitlines(keepends=True)
+            header, *rows = _path(output, record.image, "csv").read_text(encoding="utf-8").splitlines(keepends=True)
             image = io.StringIO()
             csv.writer(image, lineterminator="").writerow([record.image])
             if index == 0:
@@ -287,7 +290,7 @@ def _join_csv(records: Iterable[Record], output: Path) -> None:
 def _join_parquet(records: Sequence[Record], output: Path) -> None:
     if not records:
         return
-    tables = (parquet.read_table(_table_path(record, output, "parquet")) for record in records)
+    tables = (parquet.read_table(_path(output, record.image, "parquet")) for record in records)
     with_image = (
         table.add_column(0, "image", pyarrow.array([record.image] * len(table), pyarrow.string()))
         for record, table in zip(records, tables, strict=True)
@@ -329,14 +332,12 @@ def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def mean_scores(scores: Iterable[Evaluation]) -> dict[str, float]:
     """Several images' scores as one: means of `iou`, `dice` and `average_precision` over images, the rest pooled."""
     every = list(scores)
-    tp, fp, fn = (sum(getattr(one.matching[0], name) for one in every) for name in ("tp", "fp", "fn"))
-    pixels = [asdict(one.pixels) for one in every]
     return {
         "images": len(every),
-        "iou": sum(one["iou"] for one in pixels) / len(every),
-        "dice": sum(one["dice"] for one in pixels) / len(every),
-        "average_precision": sum(one.average_precision for one in every) / len(every),
-        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0,
-        "count_predicted": tp + fp,
-        "count_true": tp + fn,
+        "iou": fmean(one.pixels.iou for one in every),
+        "dice": fmean(one.pixels.dice for one in every),
+        "average_precision": fmean(one.average_precision for one in every),
+        "f1": pooled_f1(one.matching[0] for one in every),
+        "count_predicted": sum(one.count_predicted for one in every),
+        "count_true": sum(one.count_true for one in every),
     }

@@ -17,6 +17,7 @@ from app.segmentation.metrics import (
     matched,
     pixel_scores,
     pooled_accuracy,
+    pooled_f1,
 )
 from app.segmentation.model_card import Evaluation
 from app.segmentation.options import SegmentationOptions
@@ -179,7 +180,7 @@ def _main_figures(scores: Sequence[ImageScores]) -> dict[str, float]:
         "iou": float(np.mean([one.iou for one in scores])),
         "ap50": pooled_accuracy(one.matching[0] for one in scores),
         "average_precision": float(np.mean([average_precision(one.matching) for one in scores])),
-        "f1": 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else 1.0,
+        "f1": pooled_f1(one.matching[0] for one in scores),
         "count_error": (fp - fn) / (tp + fn) if tp + fn else float(fp),
     }
 

@@ -28,7 +28,7 @@ from app.errors import (
 )
 from app.segmentation.caveats import Caveat, contrast_caveats
 from app.segmentation.decode_tiff import open_tiff
-from app.segmentation.options import Channel
+from app.segmentation.options import Channel, Page
 from app.segmentation.stack import Stack, picture
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
@@ -132,9 +132,39 @@ def decode_image(
     OptionError
         There is no such channel or page.
     """
-    with _damage_told(data, "image"):
-        stack = _open(data, max_pixels, "image")
-        pixels, caveats = _read_page(stack, page, max_pixels), list(stack.caveats)
+    with _damage_told(data, "image") as file_format:
+        stack = _open(data, file_format, max_pixels, "image")
+        return _decode_page(stack, max_pixels, channel, page)
+
+
+def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Page | None) -> Iterator[DecodedImage]:
+    """Every page that is asked for, which is one unless `page` is `all`; the file is opened once. See `decode_image`.
+
+    Raises
+    ------
+    ImageTooLargeError
+        All pages together have more than `max_pixels`.
+    """
+    if page != "all":
+        yield decode_image(data, max_pixels, channel, page)
+        return
+    with _damage_told(data, "image") as file_format:
+        stack = _open(data, file_format, max_pixels, "image")
+    if stack.n_pages * stack.height * stack.width > max_pixels:
+        raise ImageTooLargeError(
+            f"All {stack.n_pages} pages together have more than {max_pixels} pixels; ask for them one by one, or raise "
+            "KARYOMETER_MAX_PIXELS on the server."
+        )
+    for number in range(stack.n_pages):
+        with _damage_told(data, "image"):
+            decoded = _decode_page(stack, max_pixels, channel, number)
+        yield decoded
+
+
+def _decode_page(
+    stack: Stack, max_pixels: int, channel: Channel | None, page: int | Literal["max"] | None
+) -> DecodedImage:
+    pixels, caveats = _read_page(stack, page, max_pixels), list(stack.caveats)
     if page is None and stack.n_pages > 1:
         caveats.append(
             Caveat("pages_ignored", f"The file has {stack.n_pages} pages; only the first was read. Choose with page.")
@@ -231,8 +261,8 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
     """
     if data.startswith(JPEG_SIGNATURE):
         raise UnsupportedImageError("The mask is a JPEG, which changes mask values; send the mask as PNG or TIFF.")
-    with _damage_told(data, "mask"):
-        stack = _open(data, max_pixels, "mask")
+    with _damage_told(data, "mask") as file_format:
+        stack = _open(data, file_format, max_pixels, "mask")
         if stack.n_pages > 1:
             raise UnsupportedImageError("The mask is a TIFF of more than one page; send the one that is the image's.")
         pixels = stack.read_page(0)
@@ -256,26 +286,27 @@ def _format(data: bytes, subject: Subject) -> str:
 
 
 @contextmanager
-def _damage_told(data: bytes, subject: Subject) -> Iterator[None]:
+def _damage_told(data: bytes, subject: Subject) -> Iterator[str]:
+    """Gives the file's format; what its decoder raises becomes one plain error."""
     name = _format(data, subject)
     try:
-        yield
+        yield name
     except DECODER_ERRORS as exc:
         raise UnreadableImageError(
             f"The {subject}, a {name} file, is damaged or incomplete; check it in an image viewer and send it again."
         ) from exc
 
 
-def _open(data: bytes, max_pixels: int, subject: Subject) -> Stack:
-    match _format(data, subject):
+def _open(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> Stack:
+    match file_format:
         case "TIFF":
             stack = open_tiff(data, subject)
             _check_size(stack.height, stack.width, max_pixels, subject)
             return stack
         case "PNG":
             return picture(_read_png(data, max_pixels, subject))
-        case name:
-            upright = ImageOps.exif_transpose(_open_header(data, name, max_pixels, subject))
+        case _:
+            upright = ImageOps.exif_transpose(_open_header(data, file_format, max_pixels, subject))
             return picture(np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB")))
 
 

@@ -106,6 +106,12 @@ def pooled_accuracy(matchings: Iterable[Matching]) -> float:
     return sum(tp for tp, _ in counts) / n_all if n_all else 1.0
 
 
+def pooled_f1(matchings: Iterable[Matching]) -> float:
+    """2TP/(2TP+FP+FN) over the nuclei of several images together; 1 where there are none."""
+    accuracy = pooled_accuracy(matchings)
+    return 2 * accuracy / (1 + accuracy)
+
+
 def matched(labels: NDArray[np.int32], others: NDArray[np.int32], thresh: float) -> NDArray[np.bool_]:
     """Whether each nucleus of `labels`, `(N,)`, has one in `others` with an IoU at or above `thresh`, 0.5 or more.
 

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app import __version__
-from app.errors import ImageTooLargeError, OptionError, SizeMismatchError
+from app.errors import OptionError, SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.caveats import UNLIKE_TRAINING_DATA, Caveat
-from app.segmentation.decode import DecodedImage, decode_image, decode_mask
+from app.segmentation.decode import DecodedImage, decode_mask, decode_pages
 from app.segmentation.maps import Maps, Predictor, predict_best
 from app.segmentation.measure import Table, measure, summarise
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
@@ -153,16 +153,7 @@ class Segmenter:
         ImageTooLargeError
             All pages together have more pixels than the limit.
         """
-        if options.page != "all":
-            return [self.segment(data, options, filename)]
-        first = self._segment_page(data, options, 0, filename)
-        n_pages = first.decoded.n_pages
-        if n_pages * first.labels.size > self.max_pixels:
-            raise ImageTooLargeError(
-                f"All {n_pages} pages together have more than {self.max_pixels} pixels; ask for them one by one, or "
-                "raise KARYOMETER_MAX_PIXELS on the server."
-            )
-        return [first, *(self._segment_page(data, options, page, filename) for page in range(1, n_pages))]
+        return list(self._segmentations(data, options, filename))
 
     def segment(self, data: bytes, options: SegmentationOptions, filename: str | None = None) -> Segmentation:
         """Find and measure the nuclei of one image; `filename` is for the record only.
@@ -176,18 +167,25 @@ class Segmenter:
         """
         if options.page == "all":
             raise OptionError("This takes one page at a time; choose it with page, or give page=max.")
-        return self._segment_page(data, options, options.page, filename)
+        return next(self._segmentations(data, options, filename))
+
+    def _segmentations(self, data: bytes, options: SegmentationOptions, filename: str | None) -> Iterator[Segmentation]:
+        pages = decode_pages(data, self.max_pixels, options.channel, options.page)
+        while True:
+            timing_ms: dict[str, float] = {}
+            with _timed(timing_ms, "decode"):
+                decoded = next(pages, None)
+            if decoded is None:
+                return
+            yield self._segment_page(decoded, options, filename, timing_ms)
 
     def _segment_page(
         self,
-        data: bytes,
+        decoded: DecodedImage,
         options: SegmentationOptions,
-        page: int | Literal["max"] | None,
         filename: str | None,
+        timing_ms: dict[str, float],
     ) -> Segmentation:
-        timing_ms: dict[str, float] = {}
-        with _timed(timing_ms, "decode"):
-            decoded = decode_image(data, self.max_pixels, options.channel, page)
         with _timed(timing_ms, "predict"):
             image = self.normalise(decoded.image)
             maps = self.predict(image, options)
