@@ -25,7 +25,7 @@ from app.segmentation.metrics import pooled_f1
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
 
-IMAGE_ENDINGS = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff"))
+IMAGE_ENDINGS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME = "nuclei.csv", "summary.csv", "errors.csv"
 _RECORD_ENDING = ".karyometer.json"
 _T = TypeVar("_T")

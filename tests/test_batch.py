@@ -174,6 +174,13 @@ def test_patterns_files_and_folders_name_images(folder: Path) -> None:
     assert len(find_images([str(folder), str(folder)])) == 7
 
 
+def test_folders_give_every_format_that_is_read(tmp_path: Path) -> None:
+    names = [f"image{ending}" for ending in (".BMP", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")]
+    for name in [*names, "image.txt"]:
+        (tmp_path / name).touch()
+    assert [source.name for source in find_images([str(tmp_path)])] == names
+
+
 @pytest.mark.parametrize(
     ("paths", "sentence"),
     [
