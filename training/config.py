@@ -1,6 +1,6 @@
 """Locked training configurations and the presets."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +55,10 @@ class TrainingConfig(BaseModel):
     seed: int = Field(ge=0)
     mixed_precision: bool = False
 
+    def changed(self, **changes: Any) -> Self:
+        """The same configuration with other values, checked."""
+        return self.model_validate(self.model_dump() | changes)
+
 
 _FAST = TrainingConfig(
     preset="fast",
@@ -81,22 +85,15 @@ _ORIGINAL = TrainingConfig(
     learning_rate=1e-3,
     seed=0,
 )
-
-
-def _like(config: TrainingConfig, **changes: Any) -> TrainingConfig:
-    return TrainingConfig.model_validate(config.model_dump() | changes)
-
-
 PRESETS = {
     config.preset: config
     for config in (
         _FAST,
         _ORIGINAL,
-        _like(
-            _ORIGINAL, preset="tiny", filters=(4, 8), image_size_px=(32, 32), batch_size=4, epochs=3, learning_rate=1e-2
+        _ORIGINAL.changed(
+            preset="tiny", filters=(4, 8), image_size_px=(32, 32), batch_size=4, epochs=3, learning_rate=1e-2
         ),
-        _like(
-            _FAST,
+        _FAST.changed(
             preset="tiny-crops",
             filters=(4, 8),
             image_size_px=(32, 32),
@@ -105,9 +102,9 @@ PRESETS = {
             cooldown=0.5,
         ),
         # For comparison: other networks with the same heads, data and optimiser.
-        _like(_FAST, preset="unet", architecture="unet", filters=_ORIGINAL.filters, dropout=_ORIGINAL.dropout),
-        _like(_FAST, preset="fc-densenet56", architecture="fc_densenet56", filters=()),
-        _like(_FAST, preset="fc-densenet103", architecture="fc_densenet103", filters=()),
-        _like(_FAST, preset="alexnet-fcn", architecture="alexnet_fcn", filters=()),
+        _FAST.changed(preset="unet", architecture="unet", filters=_ORIGINAL.filters, dropout=_ORIGINAL.dropout),
+        _FAST.changed(preset="fc-densenet56", architecture="fc_densenet56", filters=()),
+        _FAST.changed(preset="fc-densenet103", architecture="fc_densenet103", filters=()),
+        _FAST.changed(preset="alexnet-fcn", architecture="alexnet_fcn", filters=()),
     )
 }

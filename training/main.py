@@ -109,9 +109,7 @@ def _train(options: argparse.Namespace) -> None:
         "minutes": options.minutes,
         "mixed_precision": options.mixed_precision or None,
     }
-    preset = PRESETS[options.preset]
-    given = {name: value for name, value in changes.items() if value is not None}
-    config = type(preset).model_validate(preset.model_dump() | given)
+    config = PRESETS[options.preset].changed(**{name: value for name, value in changes.items() if value is not None})
     n_epochs = min(options.epochs or _ENDLESS, _ENDLESS if config.minutes else config.epochs)
     samples = find_samples(options.data)
     splits = read_splits(options.splits) if options.splits else make_splits(samples, config.seed)

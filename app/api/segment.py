@@ -14,7 +14,7 @@ from app.api.dependencies import SegmenterDependency, Upload, UploadDependency, 
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
 from app.errors import OptionError
-from app.segmentation.formats import FILE_FORMATS, encode
+from app.segmentation.formats import encode
 from app.segmentation.pipeline import Segmentation, Segmenter
 
 router = APIRouter(tags=["measure"])
@@ -64,7 +64,7 @@ def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: s
     count = sum(page.count for page in pages)
     headers = {"X-Nucleus-Count": str(count), "X-Model": f"{segmenter.card.name}/{segmenter.card.version}"}
     if file_format != "json":
-        return Response(encode(pages, file_format), 200, headers, FILE_FORMATS[file_format].media_type)
+        return Response(encode(pages, file_format), 200, headers, MEDIA_TYPES[file_format])
     evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(pages[0], upload.mask))
     bodies = [_body(upload, page, query) | {"evaluation": evaluation} for page in pages]
     return JSONResponse({"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers)
