@@ -27,6 +27,11 @@ _SATURATED = Caveat(
     "Many pixels have the highest value there is, so that intensities are too low and neighbours may fuse; expose the "
     "image shorter.",
 )
+DARK_NUCLEI = Caveat(
+    "dark_nuclei",
+    "The nuclei are darker than what surrounds them, as in brightfield; if this is fluorescence, the image is inverted "
+    "and its intensities mean little.",
+)
 _NOISY = Caveat("noisy", "The image is very noisy; look at the overlay before you use the numbers.")
 
 # Part of the type's range that the middle 98 % of the pixels span at least.

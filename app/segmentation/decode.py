@@ -304,10 +304,13 @@ def _open(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> S
             _check_size(stack.height, stack.width, max_pixels, subject)
             return stack
         case "PNG":
-            return picture(_read_png(data, max_pixels, subject))
+            header = _open_header(data, file_format, max_pixels, subject)
+            return picture(_read_png(data, header, subject), _dots_per_inch(header))
         case _:
-            upright = ImageOps.exif_transpose(_open_header(data, file_format, max_pixels, subject))
-            return picture(np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB")))
+            header = _open_header(data, file_format, max_pixels, subject)
+            upright = ImageOps.exif_transpose(header)
+            pixels = np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB"))
+            return picture(pixels, _dots_per_inch(header))
 
 
 def _check_size(height: int, width: int, max_pixels: int, subject: Subject) -> None:
@@ -324,9 +327,12 @@ def _open_header(data: bytes, file_format: str, max_pixels: int, subject: Subjec
     return file
 
 
-def _read_png(data: bytes, max_pixels: int, subject: Subject) -> NDArray[Any]:
+def _dots_per_inch(header: Image.Image) -> float | None:
+    return float(header.info["dpi"][0]) if "dpi" in header.info else None
+
+
+def _read_png(data: bytes, header: Image.Image, subject: Subject) -> NDArray[Any]:
     # Pillow checks every chunk but cuts 16-bit colour to 8 bits; OpenCV keeps the depth but accepts truncated files.
-    header = _open_header(data, "PNG", max_pixels, subject)
     header.verify()
     if subject == "mask" and header.mode == "P":
         # Label images with a palette: the indices are the labels, whatever their colours.

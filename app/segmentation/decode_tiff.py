@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from app.errors import UnsupportedImageError
 from app.segmentation.caveats import Caveat
-from app.segmentation.stack import Stack
+from app.segmentation.stack import UM_PER_INCH, Stack, believed
 
 MAX_PAGES = 10_000
 MAX_CHANNELS = 8
-# Larger is no microscope's pixel: 72 dots per inch are 353 micrometres.
-MAX_PIXEL_SIZE_UM = 10
 _COLOURS = ("RGB", "YCBCR", "CIELAB")
 _UM = {
     "pm": 1e-6,
@@ -32,7 +30,7 @@ _UM = {
     "micrometre": 1,
     "mm": 1e3,
     "cm": 1e4,
-    "inch": 25_400,
+    "inch": UM_PER_INCH,
 }
 
 
@@ -162,13 +160,8 @@ def _said_of_itself(file: tifffile.TiffFile, n_channels: int) -> tuple[tuple[str
     else:
         unit = {2: "inch", 3: "cm"}.get(int(page.resolutionunit or 0), "")
         size = _in_um(1 / per_unit if per_unit else None, unit)
-    if size is None or 0 < size <= MAX_PIXEL_SIZE_UM:
-        return tuple(names) if any(names) else (), size, []
-    ignored = Caveat(
-        "pixel_size_ignored",
-        f"The file says that a pixel is {size:.4g} micrometres wide, which was not believed; set pixel_size_um.",
-    )
-    return tuple(names) if any(names) else (), None, [ignored]
+    believed_size, caveats = believed(size)
+    return tuple(names) if any(names) else (), believed_size, caveats
 
 
 def _in_um(length: Any, unit: str) -> float | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app import __version__
 from app.errors import OptionError, SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.caveats import UNLIKE_TRAINING_DATA, Caveat
+from app.segmentation.caveats import DARK_NUCLEI, UNLIKE_TRAINING_DATA, Caveat
 from app.segmentation.decode import DecodedImage, decode_mask, decode_pages
 from app.segmentation.maps import Maps, Predictor, predict_best
 from app.segmentation.measure import Table, measure, summarise
@@ -195,6 +195,8 @@ class Segmenter:
             pixel_size_um, caveats = _pixel_size(decoded, options)
             confidence = self.card.calibration.confidence
             nuclei = measure(labels, decoded.image, decoded.channels, maps, confidence, pixel_size_um)
+        if _are_dark(nuclei, decoded):
+            caveats = (*caveats, DARK_NUCLEI)
         limit = self.card.calibration.largest_unlikeness
         if maps.unlikeness is not None and limit is not None and maps.unlikeness > limit:
             caveats = (*caveats, UNLIKE_TRAINING_DATA)
@@ -273,6 +275,12 @@ def _pixel_size(decoded: DecodedImage, options: SegmentationOptions) -> tuple[fl
         f"The file says that a pixel is {of_file:.4g} micrometres wide; {asked:.4g} was used, as asked for.",
     )
     return asked, (*decoded.caveats, differs)
+
+
+def _are_dark(nuclei: Table, decoded: DecodedImage) -> bool:
+    """Whether most nuclei of a grey image are darker than their surroundings; in colour they always are."""
+    is_grey = decoded.image.ndim == 2 or decoded.channels.shape[2] == 1
+    return is_grey and bool(np.count_nonzero(nuclei["intensity_integrated"] < 0) > len(nuclei["label"]) / 2)
 
 
 def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:

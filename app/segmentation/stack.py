@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 from app.segmentation.caveats import Caveat
 
+# Larger is no microscope's pixel: 72 dots per inch are 353 micrometres.
+MAX_PIXEL_SIZE_UM = 10
+UM_PER_INCH = 25_400
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -44,8 +48,22 @@ class Stack:
     caveats: tuple[Caveat, ...] = ()
 
 
-def picture(pixels: NDArray[Any]) -> Stack:
+def believed(pixel_size_um: float | None) -> tuple[float | None, list[Caveat]]:
+    """The size that a file gives its pixels, None if no microscope has such pixels, and what to say of that."""
+    if pixel_size_um is None or 0 < pixel_size_um <= MAX_PIXEL_SIZE_UM:
+        return pixel_size_um, []
+    ignored = Caveat(
+        "pixel_size_ignored",
+        f"The file says that a pixel is {pixel_size_um:.4g} micrometres wide, which was not believed; set "
+        "pixel_size_um.",
+    )
+    return None, [ignored]
+
+
+def picture(pixels: NDArray[Any], dots_per_inch: float | None = None) -> Stack:
     """A stack of one page: grey `(H, W)`, RGB or RGBA `(H, W, C)`."""
+    # A screen's resolution is no claim: many programs write it into every file.
+    pixel_size_um, _ = believed(UM_PER_INCH / dots_per_inch if dots_per_inch else None)
     is_colour = pixels.ndim == 3
     height, width, n_channels = pixels.shape if is_colour else (*pixels.shape, 1)
     return Stack(
@@ -56,4 +74,5 @@ def picture(pixels: NDArray[Any]) -> Stack:
         n_pages=1,
         n_channels=n_channels,
         is_colour=is_colour,
+        pixel_size_um=pixel_size_um,
     )

@@ -31,7 +31,7 @@ def png16(image: np.ndarray) -> bytes:
     return cv2.imencode(".png", flipped)[1].tobytes()
 
 
-def saved(image: np.ndarray, file_format: str, **options: bool) -> bytes:
+def saved(image: np.ndarray, file_format: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, file_format, **options)
     return buffer.getvalue()
@@ -103,6 +103,13 @@ def test_cmyk_jpeg_becomes_rgb() -> None:
     buffer = io.BytesIO()
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(buffer, "JPEG")
     assert decode_image(buffer.getvalue(), LIMIT).image.shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP"])
+def test_resolutions_are_pixel_sizes_if_a_microscope_could_have_them(file_format: str) -> None:
+    fine, screen = (decode_image(saved(RGB, file_format, dpi=(dpi, dpi)), LIMIT) for dpi in (25_400, 72))
+    assert (fine.pixel_size_um, fine.caveats) == (pytest.approx(1, rel=1e-3), ())
+    assert (screen.pixel_size_um, screen.caveats) == (None, ())
 
 
 def test_further_pages_are_left_out_and_said_so() -> None:

@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.errors import SizeMismatchError
+from app.segmentation.maps import Maps
 from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter
 from tests import fakes
 from tests.synthetic import discs, picture, png, tiff
 
@@ -40,6 +43,30 @@ def test_an_image_without_nuclei_has_none(image: np.ndarray) -> None:
     segmentation = fakes.segmenter().segment(png(image), SegmentationOptions())
     assert segmentation.count == 0
     assert segmentation.labels.shape == image.shape[:2]
+
+
+class DarkIsNucleus(fakes.BrightIsNucleus):
+    """A predictor whose probability is the normalised darkness."""
+
+    def predict(self, image: NDArray[np.float32]) -> Maps:
+        """As the bright one of the inverted image."""
+        return super().predict(1 - image)
+
+
+@pytest.mark.parametrize("pixels", [picture(SCENE), np.repeat(picture(SCENE)[..., np.newaxis], 3, axis=2)])
+def test_dark_nuclei_of_a_grey_image_are_told(pixels: np.ndarray) -> None:
+    dark = Segmenter(DarkIsNucleus(), fakes.card(), 10_000).segment(png(255 - pixels), SegmentationOptions())
+    bright = fakes.segmenter().segment(png(pixels), SegmentationOptions())
+    assert dark.count == bright.count == 4
+    assert [caveat.code for caveat in dark.caveats] == ["dark_nuclei"]
+    assert bright.caveats == ()
+
+
+def test_stained_nuclei_are_always_dark() -> None:
+    white = np.full((*SCENE.shape, 3), 255, np.uint8)
+    white[SCENE > 0] = (60, 40, 120)
+    segmentation = Segmenter(DarkIsNucleus(), fakes.card(), 10_000).segment(png(white), SegmentationOptions())
+    assert (segmentation.count, segmentation.caveats) == (4, ())
 
 
 def test_truth_of_both_kinds() -> None:
