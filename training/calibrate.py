@@ -15,6 +15,7 @@ from app.segmentation.metrics import Matching, match, matched, pixel_scores, poo
 from app.segmentation.model_card import Calibration, Confidence, Normalisation
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import find_nuclei
+from app.segmentation.regions import Regions
 from app.segmentation.split import select
 from training.dataset import Sample
 from training.targets import normalised_image
@@ -98,7 +99,7 @@ def fit_confidence(predicted: Sequence[Predicted], calibration: Calibration) -> 
     features, is_true = [], []
     for maps, truth in predicted:
         labels = _labels(maps, calibration)
-        features.append(confidence_features(labels, maps))
+        features.append(confidence_features(Regions(labels), maps))
         is_true.append(matched(labels, truth, 0.5))
     columns = np.concatenate(features)
     sign = np.where(np.concatenate(is_true), 1, -1)

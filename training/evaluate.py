@@ -22,6 +22,7 @@ from app.segmentation.metrics import (
 from app.segmentation.model_card import Evaluation
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
+from app.segmentation.regions import Regions
 from training.dataset import MAX_PIXELS, Sample
 from training.splits import Splits
 from training.targets import resize_image, resize_mask
@@ -109,7 +110,7 @@ def score(segmenter: Segmenter, sample: Sample, splits: Splits, options: Segment
             "iou_mean": pixel_scores(truth > 0, binarise(maps.probability, mean)).iou,
             "iou_original": pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
         },
-        confidence=confidences(labels, maps, segmenter.card.calibration.confidence),
+        confidence=confidences(Regions(labels), maps, segmenter.card.calibration.confidence),
         is_true=matched(labels, truth, 0.5),
     )
 

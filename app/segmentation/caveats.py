@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from app.segmentation.percentiles import percentiles
+
 
 class Caveat(NamedTuple):
     """A stable code and a plain sentence."""
@@ -48,7 +50,7 @@ def contrast_caveats(image: NDArray[Any]) -> list[Caveat]:
     low contrast. In colour, white is paper, not saturation. Noise is estimated after Immerkaer 1996 (Fast noise
     variance estimation).
     """
-    low, high = np.percentile(image, (1, 99))
+    low, high = percentiles(image, (1, 99))
     if image.max() == image.min():
         return [_LOW_CONTRAST]
     caveats = []

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.segmentation.percentiles import percentiles
+
 
 def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float) -> NDArray[np.float32]:
     """Stretch an image between two percentiles of the whole image.
@@ -29,7 +31,7 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     >>> normalise(np.array([[10, 20, 30]], np.uint16), 0, 100)[0, :, 0]
     array([0. , 0.5, 1. ], dtype=float32)
     """
-    low, high = np.percentile(image, (low_percentile, high_percentile)).astype(np.float32)
+    low, high = percentiles(image, (low_percentile, high_percentile)).astype(np.float32)
     if high <= low:
         # Nuclei that cover less than the percentiles leave out are still contrast.
         low, high = np.float32(image.min()), np.float32(image.max())

@@ -92,7 +92,9 @@ def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
     empty = np.zeros((6, 6), np.int32)
     table = measured(empty, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
     one = measured(empty + 1, empty.astype(np.uint8), Maps(np.zeros((6, 6), np.float32)), Confidence(), None)
-    assert list(table) == list(one)
+    assert [(name, values.dtype) for name, values in table.items()] == [
+        (name, values.dtype) for name, values in one.items()
+    ]
     assert {len(values) for values in table.values()} == {0}
     assert summarise(table, empty, 0.5) == {
         "count": 0,

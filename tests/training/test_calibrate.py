@@ -7,6 +7,7 @@ from app.segmentation.maps import Maps
 from app.segmentation.measure import confidence_features
 from app.segmentation.metrics import Matching, match
 from app.segmentation.model_card import Calibration
+from app.segmentation.regions import Regions
 from tests.synthetic import discs
 from training.calibrate import Predicted, _matchings, _merit, fit_confidence
 from training.unlikeness import fit_familiar, unlikeness
@@ -35,7 +36,7 @@ def test_confidence_is_the_part_of_nuclei_that_are_true() -> None:
         confident, true = [], []
         for maps, truth in predicted:
             labels = discs((80, 80), *((row, column, 5) for row in range(10, 80, 20) for column in range(10, 80, 20)))
-            features = confidence_features(labels, maps)
+            features = confidence_features(Regions(labels), maps)
             certainty = 2 * (expit(features[:, 0]) - 0.5) + 0.5
             chosen = (certainty >= low) & (certainty < low + 0.25)
             confident += list(expit(model.intercept + model.probability_slope * features[chosen, 0]))
