@@ -12,6 +12,7 @@ from app.segmentation.model_card import Contract
 from training.architectures import COARSEST_PX, DEEPEST
 from training.config import TrainingConfig
 from training.dataset import Sample
+from training.reach import reach_px
 from training.targets import normalised_image, resize
 from training.unlikeness import Familiar, fit_familiar, image_features, unlikeness
 
@@ -33,6 +34,7 @@ class Serving(tf.Module):
         super().__init__()
         self._config = config
         self._familiar: Familiar | None = None
+        self._reach_px = None if config.sampling == "resized" else reach_px(network)
         outputs = {"maps": network.output} | {
             layer.name: layer.output for layer in network.layers if layer.name == DEEPEST
         }
@@ -46,6 +48,7 @@ class Serving(tf.Module):
         return Contract(
             distance_name="distance" if "distance" in self._config.heads else None,
             unlikeness_name="unlikeness" if self._familiar else None,
+            reach_px=self._reach_px,
         )
 
     def learn_familiar(self, samples: Sequence[Sample]) -> None:

@@ -35,6 +35,12 @@ class Contract(_Frozen):
     distance: 0 on a nucleus's outline, 1 in its middle. Whatever resizing or padding a network needs lies inside the
     graph. A network may also answer one number an image, `(N,)`: how far its features lie from those of the images that
     it was trained on.
+
+    Attributes
+    ----------
+    reach_px
+        How far beyond a cell of the network's coarsest grid a pixel can change the answers in it, so that large images
+        can be cut into tiles; None of a network that resizes every image, and so sees it whole.
     """
 
     signature: Literal["serving_default"] = "serving_default"
@@ -45,6 +51,7 @@ class Contract(_Frozen):
     unlikeness_name: Literal["unlikeness"] | None = None
     output_shape: tuple[None, None, None, Literal[1]] = (None, None, None, 1)
     dtype: Literal["float32"] = "float32"
+    reach_px: int | None = Field(None, ge=0)
 
 
 class Normalisation(_Frozen):

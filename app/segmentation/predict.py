@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.errors import DeviceError, ModelError
 from app.segmentation.maps import Maps
 from app.segmentation.model_card import Contract
+from app.segmentation.tiling import predict_tiled
 
 WARM_UP_SHAPE_PX = (64, 64)
 
@@ -48,7 +49,11 @@ class SavedModelPredictor:
         self.predict(np.zeros((*WARM_UP_SHAPE_PX, 3), np.float32))
 
     def predict(self, image: NDArray[np.float32]) -> Maps:
-        """The maps of a normalised image `(H, W, 3)`."""
+        """The maps of a normalised image `(H, W, 3)`, large ones tile by tile."""
+        reach_px = self._contract.reach_px
+        return self._predict_tile(image) if reach_px is None else predict_tiled(self._predict_tile, image, reach_px)
+
+    def _predict_tile(self, image: NDArray[np.float32]) -> Maps:
         with self._lock, tf.device(self.device):
             outputs = self._signature(tf.constant(image[np.newaxis]))
         contract = self._contract

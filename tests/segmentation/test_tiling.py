@@ -1,0 +1,74 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from app.segmentation.decode import decode_image
+from app.segmentation.maps import Maps
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter, find_nuclei
+from app.segmentation.tiling import BUCKET_PX, predict_tiled
+from app.settings import DEFAULT_MODEL
+from tests.conftest import DATA
+
+GENERATOR = np.random.default_rng(0)
+REACH_PX = 188
+
+
+class Blur:
+    """Answers as far-sighted as a network's: the mean over all that is nearer than `reach_px`."""
+
+    def __init__(self, reach_px: int = REACH_PX) -> None:
+        self.sizes_px: set[tuple[int, int]] = set()
+        self._width_px = 2 * reach_px + 1
+
+    def predict(self, image: NDArray[np.float32]) -> Maps:
+        """The mean, and what is left of 1."""
+        self.sizes_px.add(image.shape[:2])
+        grey = np.ascontiguousarray(image[..., 0], np.float64)
+        blurred = cv2.boxFilter(grey, -1, (self._width_px, self._width_px), borderType=cv2.BORDER_CONSTANT)
+        return Maps(blurred.astype(np.float32), 1 - blurred.astype(np.float32), unlikeness=1.0)
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 1400), st.integers(1, 1400), st.integers(7, 16))
+def test_tiles_answer_as_the_whole_does(height: int, width: int, n_buckets: int) -> None:
+    image = GENERATOR.random((height, width, 3), np.float32)
+    whole, tiled = Blur(), Blur()
+    expected = predict_tiled(whole.predict, image, REACH_PX, 1408)
+    found = predict_tiled(tiled.predict, image, REACH_PX, n_buckets * BUCKET_PX)
+    assert found.distance is not None
+    assert expected.distance is not None
+    assert found.probability.shape == (height, width)
+    np.testing.assert_allclose(found.probability, expected.probability, atol=1e-6)
+    np.testing.assert_allclose(found.distance, expected.distance, atol=1e-6)
+    assert found.unlikeness == 1
+    # One size an image, of which there are few.
+    assert len(tiled.sizes_px) == 1
+    assert all(side % BUCKET_PX == 0 and side <= n_buckets * BUCKET_PX for size in tiled.sizes_px for side in size)
+
+
+def test_who_sees_farther_would_be_noticed() -> None:
+    image = GENERATOR.random((700, 700, 3), np.float32)
+    whole, tiled = (predict_tiled(Blur(240).predict, image, REACH_PX, tile_px) for tile_px in (704, 512))
+    assert np.abs(whole.probability - tiled.probability).max() > 1e-4
+
+
+def test_networks_that_answer_one_map_do_so_in_tiles() -> None:
+    maps = predict_tiled(lambda tile: Maps(tile[..., 0]), GENERATOR.random((500, 900, 3), np.float32), 1, 448)
+    assert (maps.distance, maps.unlikeness) == (None, None)
+
+
+@pytest.mark.parametrize("tile_px", [448, 576])
+def test_the_shipped_network_finds_the_same_in_tiles(tile_px: int) -> None:
+    segmenter = Segmenter.load(DEFAULT_MODEL, "cpu", 10**7)
+    image = decode_image((DATA / "bbbc039.tif").read_bytes(), 10**7).image
+    normalised = segmenter.normalise(np.tile(image, (3, 2)))
+    reach_px = segmenter.card.contract.reach_px
+    assert reach_px == REACH_PX
+    whole, tiled = (predict_tiled(segmenter.predictor.predict, normalised, reach_px, size) for size in (1024, tile_px))
+    assert np.abs(whole.probability - tiled.probability).max() < 1e-4
+    counts = [find_nuclei(maps, SegmentationOptions(), segmenter.card.calibration)[2].max() for maps in (whole, tiled)]
+    assert counts[0] == counts[1] > 200
