@@ -20,7 +20,9 @@
     ├── OptionError               an option has no such value
     ├── ChannelNeededError        several channels, and nothing says which holds the nuclei
     ├── FormatError               the result does not fit into the format asked for
-    └── NotReadyError             the model is not loaded, or the service is stopping
+    ├── NotReadyError             the model is not loaded, or the service is stopping
+    ├── BusyError                 the service has as much to do as it may
+    └── ClientGoneError           nobody waits for the answer any more
 
 Every message is one plain sentence for the person who sent the request or started the service, and says what to do.
 """
@@ -100,3 +102,15 @@ class FormatError(KaryometerError):
 
 class NotReadyError(KaryometerError):
     """The model is not loaded yet, or the service is stopping."""
+
+
+class BusyError(KaryometerError):
+    """The service has as much to do as it may; `retry_after_s` is when to ask again."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ClientGoneError(KaryometerError):
+    """The client closed its connection before its turn came."""

@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
 from app.api import evaluate, health, model, problems, segment
+from app.api.admission import Admission
 from app.errors import ModelError
 from app.segmentation.pipeline import Segmenter
 from app.settings import Settings
@@ -37,7 +37,6 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.workers = CapacityLimiter(os.cpu_count() or 1)
         try:
             app.state.segmenter = segmenter or await run_sync(
                 Segmenter.load, settings.model, settings.device, settings.max_pixels
@@ -45,8 +44,11 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
         except ModelError as exc:
             app.state.refusal = str(exc)
             raise
+        app.state.admission = Admission(settings, os.cpu_count() or 1)
         yield
         app.state.segmenter = None
+        app.state.admission.close()
+        app.state.admission = None
 
     app: FastAPI = FastAPIOffline(
         title="Karyometer",
@@ -58,6 +60,7 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
     )
     app.state.settings = settings
     app.state.segmenter = None
+    app.state.admission = None
     app.add_middleware(_OneSentenceRefusal)
     problems.install(app)
     for router in (segment.router, evaluate.router, model.router, health.router):

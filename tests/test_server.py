@@ -9,7 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -39,10 +42,10 @@ def refusal(**environment: str) -> tuple[int, str]:
     return process.returncode, text
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The address of a running service, which is asked to stop at the end and has to."""
-    process = start(port="0", device="cpu")
+@contextmanager
+def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of a service, which at the end has stopped because it was asked to."""
+    process = start(port="0", device="cpu", **environment)
     assert process.stderr
     killer = threading.Timer(READY_S, process.kill)
     killer.start()
@@ -56,11 +59,32 @@ def url() -> Iterator[str]:
     killer.cancel()
     drain = threading.Thread(target=process.stderr.read)
     drain.start()
-    yield match[1]
+    yield match[1], process
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == -signal.SIGTERM
     drain.join()
     process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The address of a running service."""
+    with running() as (url, _):
+        yield url
+
+
+def test_asked_to_stop_it_answers_who_is_in_and_takes_nobody_else() -> None:
+    image = png(np.random.default_rng(0).integers(0, 255, (2500, 2500), np.uint8))
+    with running() as (url, process), ThreadPoolExecutor() as threads:
+        # It takes seconds.
+        answer = threads.submit(httpx2.post, f"{url}/segment?include=mask", files={"image": image}, timeout=60)
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        ready = httpx2.get(f"{url}/health/ready")
+        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        assert answer.result().status_code == 200
+        assert process.wait(30) == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("name", ["fluorescence", "histology", "brightfield"])

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator
 from typing import Annotated, NamedTuple
 
-from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
+from app.api.admission import Ticket, TicketDependency
 from app.errors import (
     MalformedUploadError,
     MissingPartError,
@@ -41,14 +41,7 @@ def get_segmenter(request: Request) -> Segmenter:
     return segmenter
 
 
-def get_workers(request: Request) -> CapacityLimiter:
-    """How many images may be worked on at once."""
-    workers: CapacityLimiter = request.app.state.workers
-    return workers
-
-
 SegmenterDependency = Annotated[Segmenter, Depends(get_segmenter)]
-WorkersDependency = Annotated[CapacityLimiter, Depends(get_workers)]
 
 
 class Upload(NamedTuple):
@@ -59,7 +52,7 @@ class Upload(NamedTuple):
     mask: bytes | None
 
 
-async def read_upload(request: Request) -> Upload:
+async def read_upload(request: Request, ticket: TicketDependency) -> Upload:
     """Read a multipart or raw body, in memory, up to the limit; an option that is there twice is refused before.
 
     Raises
@@ -68,6 +61,8 @@ async def read_upload(request: Request) -> Upload:
         An option that takes one value is there twice.
     UploadError
         Too large, malformed, or not the expected parts.
+    BusyError
+        All uploads together are too large.
     UnsupportedImageError
         Neither multipart nor an image content type.
     """
@@ -77,9 +72,9 @@ async def read_upload(request: Request) -> Upload:
     content_type = request.headers.get("content-type", "").lower()
     limit = request.app.state.settings.max_upload_bytes
     if content_type.startswith("multipart/form-data"):
-        return await _read_parts(request, limit)
+        return await _read_parts(request, ticket, limit)
     if content_type.startswith(RAW_TYPES):
-        body = b"".join([chunk async for chunk in _limited(request, limit)])
+        body = b"".join([chunk async for chunk in _limited(request, ticket, limit)])
         return Upload(body, None, None)
     raise UnsupportedImageError(
         "Send the image as the part `image` of a multipart/form-data body, or as the raw body with a content type such "
@@ -87,7 +82,7 @@ async def read_upload(request: Request) -> Upload:
     )
 
 
-async def read_upload_with_mask(request: Request) -> tuple[Upload, bytes]:
+async def read_upload_with_mask(request: Request, ticket: TicketDependency) -> tuple[Upload, bytes]:
     """Read an upload that must hold a mask.
 
     Raises
@@ -95,7 +90,7 @@ async def read_upload_with_mask(request: Request) -> tuple[Upload, bytes]:
     MissingPartError
         There is no mask.
     """
-    upload = await read_upload(request)
+    upload = await read_upload(request, ticket)
     if upload.mask is None:
         raise MissingPartError("Send the ground truth as the part `mask` beside the part `image`.")
     return upload, upload.mask
@@ -105,7 +100,7 @@ UploadDependency = Annotated[Upload, Depends(read_upload)]
 UploadWithMaskDependency = Annotated[tuple[Upload, bytes], Depends(read_upload_with_mask)]
 
 
-async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, ticket: Ticket, limit: int) -> AsyncGenerator[bytes, None]:
     # The Content-Length may lie or be absent, so what arrives is counted too.
     claimed = request.headers.get("content-length", "0")
     error = UploadTooLargeError(
@@ -119,16 +114,17 @@ async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
             n_bytes += len(chunk)
             if n_bytes > limit:
                 raise error
+            ticket.hold(len(chunk))
             yield chunk
     except ClientDisconnect as exc:
         raise MalformedUploadError("The upload broke off; send it again.") from exc
 
 
-async def _read_parts(request: Request, limit: int) -> Upload:
+async def _read_parts(request: Request, ticket: Ticket, limit: int) -> Upload:
     # Names are read as UTF-8, whatever charset the request claims: some decode to what JSON cannot hold.
     boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"").decode("latin-1")
     headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
-    parser = MultiPartParser(headers, _limited(request, limit), max_files=len(PARTS), max_fields=len(PARTS))
+    parser = MultiPartParser(headers, _limited(request, ticket, limit), max_files=len(PARTS), max_fields=len(PARTS))
     # Images never touch the disk: the parser may hold in memory all that the limit lets through.
     parser.spool_max_size = limit
     try:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from app.api import answers
-from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency, WorkersDependency
+from app.api.admission import TicketDependency
+from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.schemas import EvaluateResponse
 from app.segmentation.options import SegmentationOptions
@@ -25,10 +26,10 @@ router = APIRouter(tags=["measure"])
     openapi_extra=upload_body(required=("image", "mask"), raw=False),
 )
 async def evaluate(
+    segmenter: SegmenterDependency,
+    ticket: TicketDependency,
     uploads: UploadWithMaskDependency,
     options: Annotated[SegmentationOptions, Query()],
-    segmenter: SegmenterDependency,
-    workers: WorkersDependency,
 ) -> JSONResponse:
     """Send the image as the part `image` and the truth as the part `mask`, of the same size, PNG or TIFF.
 
@@ -36,7 +37,8 @@ async def evaluate(
     nucleus. `mask_kind` in the answer says which was assumed. Where truth and result are both empty every score is 1.
     """
     upload, mask = uploads
-    return await run_sync(partial(_answer, upload.image, mask, options, segmenter), limiter=workers)
+    n_pixels = await run_sync(segmenter.pixels_to_segment, upload.image, options)
+    return await ticket.run(n_pixels, partial(_answer, upload.image, mask, options, segmenter))
 
 
 def _answer(image: bytes, mask: bytes, options: SegmentationOptions, segmenter: Segmenter) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from app.api.admission import AdmissionDependency
 from app.api.dependencies import SegmenterDependency
 from app.api.documentation import PROBLEMS
 from app.api.schemas import Health
@@ -16,6 +17,6 @@ async def live() -> Health:
 
 
 @router.get("/ready", summary="Is the model loaded and warm?", responses={503: PROBLEMS[503]})
-async def ready(_: SegmenterDependency) -> Health:
-    """503 until the model is loaded and warm, and again once the service has stopped."""
+async def ready(_: AdmissionDependency, __: SegmenterDependency) -> Health:
+    """503 until the model is loaded and warm, and again as soon as the service is about to stop."""
     return Health(status="ready")

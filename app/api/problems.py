@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 # About what loading and warming the model takes.
-RETRY_AFTER_S = "10"
+RETRY_AFTER_S = 10
 
 
 class _Answer(NamedTuple):
@@ -40,6 +40,9 @@ ANSWERS = {
     errors.ChannelNeededError: _Answer(422, "channel_needed", "The channel of the nuclei must be named"),
     errors.FormatError: _Answer(422, "format_too_small", "The result does not fit into the format"),
     errors.NotReadyError: _Answer(503, "not_ready", "The service is not ready"),
+    errors.BusyError: _Answer(503, "busy", "The service is busy"),
+    # Nobody reads it; the log does.
+    errors.ClientGoneError: _Answer(499, "client_gone", "The client has gone"),
 }
 _HTTP_DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
@@ -73,7 +76,8 @@ def install(app: FastAPI) -> None:
 
 async def _domain_error(_: Request, exc: errors.KaryometerError) -> JSONResponse:
     answer = ANSWERS[type(exc)]
-    return problem(answer, str(exc), {"Retry-After": RETRY_AFTER_S} if answer.status == 503 else None)
+    retry_after_s = exc.retry_after_s if isinstance(exc, errors.BusyError) else RETRY_AFTER_S
+    return problem(answer, str(exc), {"Retry-After": str(retry_after_s)} if answer.status == 503 else None)
 
 
 async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse:

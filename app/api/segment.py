@@ -10,7 +10,8 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
 from app.api import answers
-from app.api.dependencies import SegmenterDependency, Upload, UploadDependency, WorkersDependency
+from app.api.admission import TicketDependency
+from app.api.dependencies import SegmenterDependency, Upload, UploadDependency
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
 from app.errors import OptionError
@@ -42,10 +43,10 @@ _HEADERS = {
     openapi_extra=upload_body(required=("image",)),
 )
 async def segment(
+    segmenter: SegmenterDependency,
+    ticket: TicketDependency,
     upload: UploadDependency,
     query: Annotated[SegmentQuery, Query()],
-    segmenter: SegmenterDependency,
-    workers: WorkersDependency,
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
     """Send a PNG, JPEG or TIFF image (8 or 16 bits; grey, RGB or RGBA) as the part `image`, or as the raw body.
@@ -53,7 +54,8 @@ async def segment(
     Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
     the scores of `POST /evaluate` too.
     """
-    return await run_sync(partial(_answer, upload, query, segmenter, accept), limiter=workers)
+    n_pixels = await run_sync(segmenter.pixels_to_segment, upload.image, query)
+    return await ticket.run(n_pixels, partial(_answer, upload, query, segmenter, accept))
 
 
 def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: str) -> Response:

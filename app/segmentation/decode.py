@@ -22,6 +22,7 @@ from app.errors import (
     ChannelNeededError,
     EmptyUploadError,
     ImageTooLargeError,
+    KaryometerError,
     OptionError,
     UnreadableImageError,
     UnsupportedImageError,
@@ -135,6 +136,19 @@ def decode_image(
     with _damage_told(data, "image") as file_format:
         stack = _open(data, file_format, max_pixels, "image")
         return _decode_page(stack, max_pixels, channel, page)
+
+
+def claimed_pixels(data: bytes, page: Page | None) -> int:
+    """The pixels to be decoded, by the file's header; 0 of a damaged one, which decoding refuses."""
+    try:
+        with _damage_told(data, "image") as file_format:
+            if file_format != "TIFF":
+                with Image.open(io.BytesIO(data), formats=(file_format,)) as header:
+                    return header.height * header.width
+            stack = open_tiff(data, "image")
+            return stack.height * stack.width * (stack.n_pages if page in ("max", "all") else 1)
+    except KaryometerError:
+        return 0
 
 
 def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Page | None) -> Iterator[DecodedImage]:

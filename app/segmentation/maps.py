@@ -5,6 +5,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+# In which `predict_best` looks at an image.
+N_ORIENTATIONS = 8
+
 
 class Maps(NamedTuple):
     """What a network says of each pixel, float32 `(H, W)` in [0, 1].

@@ -14,8 +14,8 @@ from app import __version__
 from app.errors import OptionError, SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
 from app.segmentation.caveats import DARK_NUCLEI, UNLIKE_TRAINING_DATA, Caveat
-from app.segmentation.decode import DecodedImage, decode_mask, decode_pages
-from app.segmentation.maps import Maps, Predictor, predict_best
+from app.segmentation.decode import DecodedImage, claimed_pixels, decode_mask, decode_pages
+from app.segmentation.maps import N_ORIENTATIONS, Maps, Predictor, predict_best
 from app.segmentation.measure import Table, measure, summarise
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
 from app.segmentation.model_card import Calibration, ModelCard, read_model_card
@@ -142,6 +142,10 @@ class Segmenter:
         from app.segmentation.predict import SavedModelPredictor
 
         return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels)
+
+    def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
+        """How much work an image is, by its header: the pixels that the network will see; 0 of a damaged one."""
+        return claimed_pixels(data, options.page) * (N_ORIENTATIONS if options.quality == "best" else 1)
 
     def segment_pages(
         self, data: bytes, options: SegmentationOptions, filename: str | None = None

@@ -4,10 +4,10 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
-from anyio import CapacityLimiter
 from fastapi.testclient import TestClient
 
 from app import errors
+from app.api.admission import Admission
 from app.api.problems import ANSWERS
 from app.api.schemas import Problem
 from app.main import create_app
@@ -135,7 +135,7 @@ def test_an_upload_that_breaks_off_is_no_mistake_of_ours() -> None:
             sent.append(message)
 
         app = create_app(Settings(), fakes.segmenter())
-        app.state.segmenter, app.state.workers = fakes.segmenter(), CapacityLimiter(1)
+        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(Settings(), 1)
         headers = [(b"content-type", b"image/png")]
         scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
         await app(scope, receive, send)

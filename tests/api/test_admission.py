@@ -1,0 +1,166 @@
+"""What is bounded, with a network that answers only when it is told to."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from numpy.typing import NDArray
+
+from app.api.admission import _Rate
+from app.main import create_app
+from app.segmentation.maps import Maps
+from app.segmentation.pipeline import Segmenter
+from app.settings import Settings
+from tests import fakes
+from tests.synthetic import discs, picture, png, tiff
+
+IMAGE = png(picture(discs((40, 50), (20, 20, 9))))
+RAW = {"content-type": "image/png"}
+
+
+class Held(fakes.BrightIsNucleus):
+    """Answers when `go` is set."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.asked = threading.Semaphore(0)
+        self.n_asked = 0
+
+    def predict(self, image: NDArray[np.float32]) -> Maps:
+        """Wait, then answer."""
+        self.n_asked += 1
+        self.asked.release()
+        assert self.go.wait(30)
+        return super().predict(image)
+
+
+class Service:
+    """One worker, one of whose answers is held back."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.network = Held()
+        self.app = create_app(Settings(**limits), Segmenter(self.network, fakes.card(), 10**6))
+        self.client = TestClient(self.app, raise_server_exceptions=False)
+
+    def post(self, data: bytes = IMAGE) -> Any:
+        """`POST /segment` of raw bytes."""
+        return self.client.post("/segment", content=data, headers=RAW)
+
+
+@pytest.fixture
+def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A running service; at the end everything is answered."""
+    monkeypatch.setattr("app.main.os.cpu_count", lambda: 1)
+    service = Service(**getattr(request, "param", {}))
+    with service.client:
+        yield service
+        service.network.go.set()
+
+
+@pytest.fixture
+def first(service: Service) -> Iterator["Future[Any]"]:
+    """A request that is being worked on."""
+    with ThreadPoolExecutor() as threads:
+        future = threads.submit(service.post)
+        assert service.network.asked.acquire(timeout=30)
+        yield future
+        service.network.go.set()
+
+
+@pytest.mark.parametrize("service", [{"max_queued_pixels": 3000}], indirect=True)
+def test_a_full_queue_refuses_and_says_when_to_ask_again(service: Service, first: "Future[Any]") -> None:
+    for _ in range(2):
+        refused = service.post()
+        assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+        assert int(refused.headers["retry-after"]) == 10
+    service.network.go.set()
+    assert first.result().status_code == 200
+    assert service.post().status_code == 200
+    assert service.network.n_asked == 2
+
+
+@pytest.mark.parametrize("service", [{"max_queued_pixels": 10}], indirect=True)
+def test_an_empty_queue_takes_what_is_larger_than_itself(service: Service) -> None:
+    service.network.go.set()
+    assert service.post().status_code == 200
+
+
+@pytest.mark.parametrize("service", [{"max_wait_s": 0.1}], indirect=True)
+def test_who_waits_too_long_is_told_so(service: Service, first: "Future[Any]") -> None:
+    late = service.post()
+    assert (late.status_code, late.json()["code"]) == (503, "busy")
+    assert "waited too long" in late.json()["detail"]
+    service.network.go.set()
+    assert first.result().status_code == 200
+    assert service.post().status_code == 200
+
+
+@pytest.mark.parametrize("service", [{"max_held_bytes": 5000}], indirect=True)
+def test_uploads_together_are_bounded_and_given_back(service: Service) -> None:
+    service.network.go.set()
+    large = tiff(np.zeros((60, 100), np.uint8))
+    assert (len(large) > 5000, len(IMAGE) < 5000) == (True, True)
+    for _ in range(3):
+        refused = service.post(large)
+        assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+        assert service.post().status_code == 200
+        body = {"image": ("a.png", IMAGE), "mask": ("b.png", IMAGE)}
+        assert service.client.post("/evaluate", files=body).status_code == 200
+    assert service.app.state.admission.held_bytes == 0
+
+
+def test_who_left_costs_nothing(service: Service, first: "Future[Any]") -> None:
+    messages: Iterator[dict[str, Any]] = iter([{"type": "http.request", "body": IMAGE}, {"type": "http.disconnect"}])
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"image/png")]
+    scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
+    assert service.client.portal
+    service.client.portal.call(service.app, scope, receive, send)
+    assert sent[0]["status"] == 499
+    service.network.go.set()
+    assert first.result().status_code == 200
+    assert service.network.n_asked == 1
+
+
+def test_who_is_in_is_served_while_nobody_else_comes_in(service: Service, first: "Future[Any]") -> None:
+    service.app.state.admission.draining = True
+    for refused in (service.client.get("/health/ready"), service.post()):
+        assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert int(refused.headers["retry-after"]) > 0
+    assert service.client.get("/health/live").status_code == 200
+    service.network.go.set()
+    assert first.result().status_code == 200
+    assert service.app.state.admission.n_requests == 0
+
+
+def test_damaged_images_are_refused_as_ever_and_leave_nothing_in_the_queue(service: Service) -> None:
+    service.network.go.set()
+    for data in (IMAGE[:60], b"II*\0" + bytes(20), b"none"):
+        assert service.post(data).status_code in (400, 415)
+    assert (service.app.state.admission.queued_px, service.app.state.admission.n_requests) == (0, 0)
+
+
+def test_when_to_ask_again_is_what_the_queue_takes_at_the_measured_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("app.api.admission.time.monotonic", lambda: now)
+    rate = _Rate()
+    # Two at once, of which each takes twice as long as lies between two answers.
+    for now in range(2, 30):
+        rate.finished(1_000_000, now - 2)
+    assert rate.seconds(30_000_000) in (30, 31)
+    # One by one, with nothing to do between.
+    for now in range(60, 360, 10):
+        rate.finished(1_000_000, now - 2)
+    assert rate.seconds(30_000_000) in (58, 59, 60)
+    assert rate.seconds(1) == 1
