@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 
 from anyio.to_thread import run_sync
 from fastapi import FastAPI, Request
@@ -14,8 +15,12 @@ from app import __version__
 from app.api import evaluate, health, model, problems, segment
 from app.api.admission import Admission
 from app.errors import ModelError
+from app.isolation import DecodeProcesses
 from app.segmentation.pipeline import Segmenter
 from app.settings import Settings
+
+# Decoding is fast against segmenting, and each takes memory.
+MOST_DECODERS = 8
 
 
 def create_app(settings: Settings | None = None, segmenter: Segmenter | None = None) -> FastAPI:
@@ -37,18 +42,20 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        try:
-            app.state.segmenter = segmenter or await run_sync(
-                Segmenter.load, settings.model, settings.device, settings.max_pixels
-            )
-        except ModelError as exc:
-            app.state.refusal = str(exc)
-            raise
-        app.state.admission = Admission(settings, os.cpu_count() or 1)
-        yield
-        app.state.segmenter = None
-        app.state.admission.close()
-        app.state.admission = None
+        n_cores = os.cpu_count() or 1
+        with ExitStack() as held:
+            if segmenter is None:
+                decoders = DecodeProcesses(
+                    min(n_cores, MOST_DECODERS), settings.max_decode_bytes, settings.max_decode_s
+                )
+                held.callback(decoders.close)
+                app.state.segmenter = await _load(app, settings, decoders)
+            else:
+                app.state.segmenter = segmenter
+            app.state.admission = Admission(settings, n_cores)
+            held.callback(app.state.admission.close)
+            yield
+            app.state.segmenter = app.state.admission = None
 
     app: FastAPI = FastAPIOffline(
         title="Karyometer",
@@ -68,6 +75,16 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
 
     app.add_route("/", _to_documentation, include_in_schema=False)
     return app
+
+
+async def _load(app: FastAPI, settings: Settings, decoders: DecodeProcesses) -> Segmenter:
+    try:
+        return await run_sync(
+            partial(Segmenter.load, settings.model, settings.device, settings.max_pixels, call=decoders.call)
+        )
+    except ModelError as exc:
+        app.state.refusal = str(exc)
+        raise
 
 
 async def _to_documentation(_: Request) -> RedirectResponse:

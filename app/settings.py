@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="a port from 0 to 65535, 0 for any free one")
     max_upload_bytes: int = Field(256 * 2**20, gt=0, description="a number of bytes above 0")
     max_pixels: int = Field(64_000_000, gt=0, description="a number of pixels above 0")
+    max_decode_bytes: int = Field(4 * 2**30, gt=0, description="a number of bytes above 0, for each decoding process")
+    max_decode_s: float = Field(30, gt=0, description="a number of seconds above 0")
     max_held_bytes: int = Field(2**30, gt=0, description="a number of bytes above 0, of all uploads in memory together")
     max_queued_pixels: int = Field(128_000_000, gt=0, description="a number of pixels above 0, of all that wait")
     max_wait_s: float = Field(60, gt=0, description="a number of seconds above 0")

@@ -99,6 +99,25 @@ def test_a_real_image_is_segmented_and_scored(url: str, name: str) -> None:
     assert scores["count_predicted"] == body["count"]
 
 
+def below(pid: int) -> list[int]:
+    """Ids of the processes that a process has started, and of theirs."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for task in tasks for child in task.read_text().split()]
+    return [below_it for child in children for below_it in (child, *below(child))]
+
+
+def test_killed_decoders_are_replaced() -> None:
+    with running() as (url, process):
+        image = (DATA / "histology.png").read_bytes()
+        expected = httpx2.post(f"{url}/segment", files={"image": image}).json()["count"]
+        for _ in range(2):
+            decoders = [pid for pid in below(process.pid) if "fork" in Path(f"/proc/{pid}/cmdline").read_text()]
+            assert len(decoders) >= 2
+            for decoder in decoders:
+                os.kill(decoder, signal.SIGKILL)
+            assert httpx2.post(f"{url}/segment", files={"image": image}).json()["count"] == expected
+
+
 def test_ready_and_model(url: str) -> None:
     assert httpx2.get(f"{url}/health/ready").status_code == 200
     assert httpx2.get(f"{url}/model").json()["name"] == DEFAULT_MODEL.parent.name

@@ -28,7 +28,7 @@ from app.errors import (
     UnsupportedImageError,
 )
 from app.segmentation.caveats import Caveat, contrast_caveats
-from app.segmentation.decode_tiff import open_tiff
+from app.segmentation.decode_tiff import open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
 from app.segmentation.stack import Stack, picture
 
@@ -61,7 +61,6 @@ DECODER_ERRORS = (
     ArithmeticError,
     AttributeError,
     RuntimeError,
-    MemoryError,
     struct.error,
     tifffile.TiffFileError,
 )
@@ -145,13 +144,13 @@ def claimed_pixels(data: bytes, page: Page | None) -> int:
             if file_format != "TIFF":
                 with Image.open(io.BytesIO(data), formats=(file_format,)) as header:
                     return header.height * header.width
-            stack = open_tiff(data, "image")
-            return stack.height * stack.width * (stack.n_pages if page in ("max", "all") else 1)
+            height, width, n_pages = tiff_size(data)
+            return height * width * (n_pages if page in ("max", "all") else 1)
     except KaryometerError:
         return 0
 
 
-def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Page | None) -> Iterator[DecodedImage]:
+def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Page | None) -> list[DecodedImage]:
     """Every page that is asked for, which is one unless `page` is `all`; the file is opened once. See `decode_image`.
 
     Raises
@@ -160,8 +159,7 @@ def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Pa
         All pages together have more than `max_pixels`.
     """
     if page != "all":
-        yield decode_image(data, max_pixels, channel, page)
-        return
+        return [decode_image(data, max_pixels, channel, page)]
     with _damage_told(data, "image") as file_format:
         stack = _open(data, file_format, max_pixels, "image")
     if stack.n_pages * stack.height * stack.width > max_pixels:
@@ -169,10 +167,8 @@ def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Pa
             f"All {stack.n_pages} pages together have more than {max_pixels} pixels; ask for them one by one, or raise "
             "KARYOMETER_MAX_PIXELS on the server."
         )
-    for number in range(stack.n_pages):
-        with _damage_told(data, "image"):
-            decoded = _decode_page(stack, max_pixels, channel, number)
-        yield decoded
+    with _damage_told(data, "image"):
+        return [_decode_page(stack, max_pixels, channel, number) for number in range(stack.n_pages)]
 
 
 def _decode_page(
@@ -305,6 +301,11 @@ def _damage_told(data: bytes, subject: Subject) -> Iterator[str]:
     name = _format(data, subject)
     try:
         yield name
+    except MemoryError as exc:
+        raise ImageTooLargeError(
+            f"The {subject} needs more memory to decode than there is; crop it, or raise "
+            "KARYOMETER_MAX_DECODE_BYTES on the server."
+        ) from exc
     except DECODER_ERRORS as exc:
         raise UnreadableImageError(
             f"The {subject}, a {name} file, is damaged or incomplete; check it in an image viewer and send it again."

@@ -44,9 +44,7 @@ def open_tiff(data: bytes, subject: str) -> Stack:
     ValueError
         Its pages form a cycle, or are too many; tifffile's own errors mean damage too.
     """
-    # Of these kinds tifffile would walk all pages on opening, for ever where the pages form a cycle; and OME-XML may
-    # name other files, which are none of ours.
-    file = tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False, _multifile=False)
+    file = _open_file(data)
     _check_chain(file, data)
     series = file.series[0]
     page = file.pages.first
@@ -100,6 +98,25 @@ def open_tiff(data: bytes, subject: str) -> Stack:
     )
 
 
+def tiff_size(data: bytes) -> tuple[int, int, int]:
+    """Height and width of the first page, and how many pages there are, channels and all; nothing else is read.
+
+    Raises
+    ------
+    ValueError
+        As `open_tiff`.
+    """
+    file = _open_file(data)
+    page = file.pages.first
+    return page.imagelength, page.imagewidth, _check_chain(file, data)
+
+
+def _open_file(data: bytes) -> tifffile.TiffFile:
+    # Of these kinds tifffile would walk all pages on opening, for ever where the pages form a cycle; and OME-XML may
+    # name other files, which are none of ours.
+    return tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False, _multifile=False)
+
+
 def _read_plane(page: Any, size_px: tuple[int, int], n_bytes: int) -> NDArray[Any]:
     if page is None:
         raise ValueError("a page is missing")
@@ -113,8 +130,8 @@ def _read_plane(page: Any, size_px: tuple[int, int], n_bytes: int) -> NDArray[An
     return pixels.reshape(*size_px, -1)
 
 
-def _check_chain(file: tifffile.TiffFile, data: bytes) -> None:
-    """Walk the links from page to page, which tifffile follows without looking back."""
+def _check_chain(file: tifffile.TiffFile, data: bytes) -> int:
+    """Walk the links from page to page, which tifffile follows without looking back; how many pages there are."""
     tiff = file.tiff
     seen: set[int] = set()
     offset = file.pages.first.offset
@@ -124,6 +141,7 @@ def _check_chain(file: tifffile.TiffFile, data: bytes) -> None:
         seen.add(offset)
         (n_tags,) = struct.unpack_from(tiff.tagnoformat, data, offset)
         (offset,) = struct.unpack_from(tiff.offsetformat, data, offset + tiff.tagnosize + n_tags * tiff.tagsize)
+    return len(seen)
 
 
 def _check_kind(page: tifffile.TiffPage, colours: str, is_colour: bool, subject: str) -> None:

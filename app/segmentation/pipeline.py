@@ -1,11 +1,11 @@
 """The whole story: from the bytes of an image to its nuclei, and from a ground truth to scores."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ from app.segmentation.split import label, select, split
 
 # Two sizes of a pixel that differ by more are two sizes.
 _SIZE_TOLERANCE = 0.01
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +112,18 @@ class Evaluation:
     average_precision: float
 
 
+class Call(Protocol):
+    """Calls a function, in this process or another."""
+
+    def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """What it answers."""
+        ...
+
+
+def _here(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    return function(*args, **kwargs)
+
+
 class Segmenter:
     """A loaded model and everything around it.
 
@@ -121,15 +135,18 @@ class Segmenter:
         Its card.
     max_pixels
         Largest image that is accepted, height times width.
+    call
+        Calls the decoders, here or in another process.
     """
 
-    def __init__(self, predictor: Predictor, card: ModelCard, max_pixels: int) -> None:
+    def __init__(self, predictor: Predictor, card: ModelCard, max_pixels: int, call: Call = _here) -> None:
         self.predictor = predictor
         self.card = card
         self.max_pixels = max_pixels
+        self._call = call
 
     @classmethod
-    def load(cls, folder: Path, device: str, max_pixels: int) -> Self:
+    def load(cls, folder: Path, device: str, max_pixels: int, call: Call = _here) -> Self:
         """Check the model in `folder` against its card, load it onto the device and warm it up.
 
         Raises
@@ -141,7 +158,7 @@ class Segmenter:
         # Imported here, because TensorFlow takes seconds to import, and a fake or a damaged model does without.
         from app.segmentation.predict import SavedModelPredictor
 
-        return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels)
+        return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels, call)
 
     def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
         """How much work an image is, by its header: the pixels that the network will see; 0 of a damaged one."""
@@ -157,7 +174,10 @@ class Segmenter:
         ImageTooLargeError
             All pages together have more pixels than the limit.
         """
-        return list(self._segmentations(data, options, filename))
+        start = time.perf_counter()
+        pages = self._call(decode_pages, data, self.max_pixels, options.channel, options.page)
+        timing_ms = {"decode": _milliseconds(start) / max(1, len(pages))}
+        return [self._segment_page(decoded, options, filename, dict(timing_ms)) for decoded in pages]
 
     def segment(self, data: bytes, options: SegmentationOptions, filename: str | None = None) -> Segmentation:
         """Find and measure the nuclei of one image; `filename` is for the record only.
@@ -171,17 +191,7 @@ class Segmenter:
         """
         if options.page == "all":
             raise OptionError("This takes one page at a time; choose it with page, or give page=max.")
-        return next(self._segmentations(data, options, filename))
-
-    def _segmentations(self, data: bytes, options: SegmentationOptions, filename: str | None) -> Iterator[Segmentation]:
-        pages = decode_pages(data, self.max_pixels, options.channel, options.page)
-        while True:
-            timing_ms: dict[str, float] = {}
-            with _timed(timing_ms, "decode"):
-                decoded = next(pages, None)
-            if decoded is None:
-                return
-            yield self._segment_page(decoded, options, filename, timing_ms)
+        return self.segment_pages(data, options, filename)[0]
 
     def _segment_page(
         self,
@@ -229,7 +239,7 @@ class Segmenter:
         ImageError, EmptyUploadError
             The mask cannot be read.
         """
-        mask = decode_mask(mask_data, self.max_pixels)
+        mask = self._call(decode_mask, mask_data, self.max_pixels)
         size, mask_size = segmentation.labels.shape, mask.shape
         if size != mask_size:
             raise SizeMismatchError(
@@ -308,4 +318,8 @@ def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
 def _timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    timing_ms[stage] = round(1000 * (time.perf_counter() - start), 3)
+    timing_ms[stage] = _milliseconds(start)
+
+
+def _milliseconds(start: float) -> float:
+    return round(1000 * (time.perf_counter() - start), 3)
