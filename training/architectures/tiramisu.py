@@ -81,7 +81,7 @@ def _dense_block(features: keras.KerasTensor, n_layers: int, growth: int, name: 
 
 
 def _layer(features: keras.KerasTensor, n_filters: int, kernel_px: int, name: str) -> keras.KerasTensor:
-    features = layers.BatchNormalization(name=f"{name}_normalisation")(features)
+    features = layers.BatchNormalization(momentum=0.95, name=f"{name}_normalisation")(features)
     features = layers.ReLU(name=f"{name}_relu")(features)
     features = layers.Conv2D(
         n_filters, kernel_px, padding="same", kernel_initializer="he_uniform", name=f"{name}_convolution"
