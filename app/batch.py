@@ -5,6 +5,7 @@ import glob
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,17 +26,23 @@ from app.segmentation.metrics import pooled_f1
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
 
-IMAGE_ENDINGS = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
+IMAGE_ENDINGS = frozenset(
+    (".bmp", ".czi", ".jpeg", ".jpg", ".lif", ".nd2", ".ozx", ".png", ".tif", ".tiff", ".webp", ".zarr", ".zarr.zip")
+)
 NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME = "nuclei.csv", "summary.csv", "errors.csv"
 _RECORD_ENDING = ".karyometer.json"
 _T = TypeVar("_T")
 
 
 class Source(NamedTuple):
-    """An image file, and what it is called in the results: its path below the folder that was named."""
+    """An image file or OME-Zarr folder, and what it is called in the results: its path below the folder named."""
 
     path: Path
     name: str
+
+    def read(self) -> bytes:
+        """The file; of a folder a zip that depends on nothing but what is in it."""
+        return _zipped(self.path) if self.path.is_dir() else self.path.read_bytes()
 
 
 class Failure(NamedTuple):
@@ -101,14 +108,15 @@ def find_images(paths: Sequence[str], besides: Path | None = None) -> list[Sourc
     for text in paths:
         # Path.glob refuses patterns that begin at the root.
         matching = [text] if Path(text).exists() else sorted(glob.glob(text, recursive=True))  # noqa: PTH207
-        found = [Path(one) for one in matching]
+        found = [Path(one) for one in matching if Path(text).exists() or not _is_in_store(Path(one))]
         if not found:
             raise OptionError(f"There is nothing at {text}; name files, folders or a pattern.")
         for path in found:
-            for image in _below(path) if path.is_dir() else [path]:
+            is_folder = path.is_dir() and not _is_store(path)
+            for image in _below(path) if is_folder else [path]:
                 if besides is not None and image.resolve().is_relative_to(besides.resolve()):
                     continue
-                name = image.relative_to(path).as_posix() if path.is_dir() else image.name
+                name = image.relative_to(path).as_posix() if is_folder else image.name
                 if sources.setdefault(name, image).resolve() != image.resolve():
                     raise OptionError(
                         f"{sources[name]} and {image} would both have results named {name}; segment them one by one."
@@ -119,7 +127,30 @@ def find_images(paths: Sequence[str], besides: Path | None = None) -> list[Sourc
 
 
 def _below(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS and path.is_file())
+    found = (path for path in folder.rglob("*") if path.name.lower().endswith(tuple(IMAGE_ENDINGS)))
+    return sorted(
+        path
+        for path in found
+        if (_is_store(path) or path.is_file()) and not _is_in_store(path.relative_to(folder), folder)
+    )
+
+
+def _is_store(path: Path) -> bool:
+    return path.suffix.lower() == ".zarr" and path.is_dir()
+
+
+def _is_in_store(path: Path, below: Path = Path()) -> bool:
+    return any(_is_store(below / parent) for parent in path.parents)
+
+
+def _zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            member = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+            member.create_system = 3
+            archive.writestr(member, path.read_bytes())
+    return buffer.getvalue()
 
 
 def segment_files(
@@ -171,15 +202,15 @@ def segment_files(
 
 def evaluate_files(
     segmenter: Segmenter,
-    pairs: Sequence[tuple[Source, Path]],
+    pairs: Sequence[tuple[Source, Source]],
     options: SegmentationOptions,
     n_workers: int,
 ) -> tuple[dict[str, Evaluation], tuple[Failure, ...]]:
     """Score each image against its mask: the scores by the image's name, and what could not be scored."""
 
-    def work(pair: tuple[Source, Path]) -> Evaluation:
+    def work(pair: tuple[Source, Source]) -> Evaluation:
         source, mask = pair
-        return segmenter.evaluate(segmenter.segment(source.path.read_bytes(), options), mask.read_bytes())
+        return segmenter.evaluate(segmenter.segment(source.read(), options), mask.read())
 
     names = [source.name for source, _ in pairs]
     outcomes = _all(work, pairs, names, n_workers, "Scoring")
@@ -187,7 +218,7 @@ def evaluate_files(
     return scores, tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
 
 
-def pair_masks(images: Sequence[Source], masks: Sequence[Source]) -> list[tuple[Source, Path]]:
+def pair_masks(images: Sequence[Source], masks: Sequence[Source]) -> list[tuple[Source, Source]]:
     """Each image with the mask of the same name, whatever its ending.
 
     Raises
@@ -199,11 +230,11 @@ def pair_masks(images: Sequence[Source], masks: Sequence[Source]) -> list[tuple[
     def stem(source: Source) -> str:
         return source.name.removesuffix(source.path.suffix)
 
-    by_stem: dict[str, list[Path]] = {}
+    by_stem: dict[str, list[Source]] = {}
     for mask in masks:
-        by_stem.setdefault(stem(mask), []).append(mask.path)
+        by_stem.setdefault(stem(mask), []).append(mask)
     if len(images) == len(masks) == 1:
-        return [(images[0], masks[0].path)]
+        return [(images[0], masks[0])]
     for image in images:
         n_masks = len(by_stem.get(stem(image), ()))
         if n_masks != 1:
@@ -240,7 +271,7 @@ def _segment_file(
     source: Source,
 ) -> tuple[Record, bool]:
     """The image's record, and whether it had been segmented before."""
-    data = source.path.read_bytes()
+    data = source.read()
     sha256 = hashlib.sha256(data).hexdigest()
     decisive = [sha256, options.model_dump_json(), segmenter.card.sha256, __version__]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

@@ -5,7 +5,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from app import __version__
 from app.api.admission import Admission
 from app.batch import evaluate_files, find_images, mean_scores, pair_masks, segment_files
 from app.errors import KaryometerError, OptionError
+from app.isolation import DecodeProcesses
 from app.main import create_app
 from app.segmentation.formats import FileFormat
 from app.segmentation.model_card import read_model_card
@@ -122,9 +124,9 @@ def _segment(options: argparse.Namespace) -> int:
     if not options.resume and output.exists() and any(output.iterdir()):
         raise OptionError(f"{output} is not empty; add --resume to go on with what is in it, or name another folder.")
     sources = find_images(options.paths, besides=output)
-    segmenter = _segmenter(options)
-    output.mkdir(parents=True, exist_ok=True)
-    report = segment_files(segmenter, sources, chosen, options.format, output, options.workers)
+    with _segmenter(options) as segmenter:
+        output.mkdir(parents=True, exist_ok=True)
+        report = segment_files(segmenter, sources, chosen, options.format, output, options.workers)
     for name, reason in report.failures:
         logger.error("%s: %s", name, reason)
     if options.json:
@@ -144,7 +146,8 @@ def _segment(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     chosen = _segmentation_options(options)
     pairs = pair_masks(find_images([options.images]), find_images([options.masks]))
-    scores, failures = evaluate_files(_segmenter(options), pairs, chosen, options.workers)
+    with _segmenter(options) as segmenter:
+        scores, failures = evaluate_files(segmenter, pairs, chosen, options.workers)
     for name, reason in failures:
         logger.error("%s: %s", name, reason)
     rows = {name: mean_scores([score]) for name, score in scores.items()}
@@ -231,9 +234,12 @@ def _segmentation_options(options: argparse.Namespace) -> SegmentationOptions:
         raise OptionError(f"--{name.replace('_', '-')} does not take {error['input']!r}; give {values}.") from exc
 
 
-def _segmenter(options: argparse.Namespace) -> Segmenter:
+@contextmanager
+def _segmenter(options: argparse.Namespace) -> Iterator[Segmenter]:
     settings = Settings.from_environment()
-    return Segmenter.load(options.model or settings.model, settings.device, settings.max_pixels)
+    with closing(DecodeProcesses(options.workers, settings.max_decode_bytes, settings.max_decode_s)) as decoders:
+        folder = options.model or settings.model
+        yield Segmenter.load(folder, settings.device, settings.max_pixels, call=decoders.call)
 
 
 def _print(line: Any) -> None:

@@ -3,6 +3,8 @@
 import multiprocessing
 import queue
 import resource
+import signal
+import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -89,10 +91,11 @@ class DecodeProcesses:
 
 
 class _Process:
-    """A process and the pipe to it."""
+    """A process, the pipe to it, and the folder for its temporary files."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
         self._connection, self._process = self._started()
         self._has_started = False
 
@@ -105,8 +108,9 @@ class _Process:
         return self._receive(max_seconds)
 
     def replace(self) -> None:
-        """Start anew."""
+        """Start anew, without what it may have left."""
         self.end()
+        self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
         self._connection, self._process = self._started()
         self._has_started = False
 
@@ -116,6 +120,7 @@ class _Process:
         self._process.join()
         self._process.close()
         self._connection.close()
+        self._temporary.cleanup()
 
     def _receive(self, max_seconds: float) -> Any:
         if not self._connection.poll(max_seconds):
@@ -124,13 +129,16 @@ class _Process:
 
     def _started(self) -> tuple[Connection, ForkServerProcess]:
         ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_serve, args=(theirs, self._max_bytes), daemon=True)
+        process = _CONTEXT.Process(target=_serve, args=(theirs, self._max_bytes, self._temporary.name), daemon=True)
         process.start()
         theirs.close()
         return ours, process
 
 
-def _serve(connection: Connection, max_bytes: int) -> None:
+def _serve(connection: Connection, max_bytes: int, temporary: str) -> None:
+    tempfile.tempdir = temporary
+    # Ctrl-C is for the one who started this process, and who will end it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection.send("started")

@@ -6,6 +6,7 @@
 import argparse
 import io
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -78,6 +79,41 @@ def _with_others(*shape: int) -> Callable[[NDArray[np.uint16]], NDArray[np.uint1
     return stacked
 
 
+def _czi(change: Callable[[NDArray[np.uint16]], NDArray[Any]], **options: Any) -> Any:
+    """Zeiss's own writer, of stacks `(Z, C, Y, X)` named GFP and DAPI."""
+
+    def write(image: NDArray[np.uint16]) -> bytes:
+        from pylibCZIrw import czi
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "image.czi"
+            stack = change(image)
+            with czi.create_czi(str(path), **options) as writer:
+                for z, c in np.ndindex(stack.shape[:2]):
+                    writer.write(stack[z, c, ..., np.newaxis], plane={"Z": z, "C": c})
+                writer.write_metadata("image", channel_names={0: "GFP", 1: "DAPI"}, scale_x=5e-7, scale_y=5e-7)
+            return path.read_bytes()
+
+    return write
+
+
+def _ome_zarr(change: Callable[[NDArray[np.uint16]], NDArray[Any]], **options: Any) -> Any:
+    """A zipped store of stacks `(T, C, Z, Y, X)` named GFP and DAPI."""
+
+    def write(image: NDArray[np.uint16]) -> bytes:
+        from bioio_ome_zarr.writers import Channel, OMEZarrWriter
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "image.ozx"
+            stack = change(image)
+            channels = [Channel(label=name, color="FFFFFF") for name in ("GFP", "DAPI")]
+            with OMEZarrWriter(str(path), stack.shape, stack.dtype, channels=channels, **options) as writer:
+                writer.write_full_volume(stack)
+            return path.read_bytes()
+
+    return write
+
+
 def _upside_down(image: Image.Image) -> Image.Image:
     return image.transpose(Image.Transpose.ROTATE_180)
 
@@ -143,6 +179,18 @@ KINDS = (
         "tifffile",
         _tifffile(lambda image: np.stack([image // 2, image, image // 3]), ome=True, metadata={"axes": "ZYX"}),
         {"page": "max"},
+    ),
+    Kind("CZI, Z 3 C 2, DAPI by its name", "pylibCZIrw", _czi(_with_others(3, 2)), {"page": 2}),
+    Kind(
+        "CZI, zstd",
+        "pylibCZIrw",
+        _czi(_with_others(1, 2), compression_options="zstd1:ExplicitLevel=3"),
+    ),
+    Kind(
+        "OME-Zarr 0.5 (ozx), T 2 C 2 Z 3, DAPI by its name",
+        "bioio-ome-zarr",
+        _ome_zarr(lambda image: np.moveaxis(_with_others(2, 3, 2)(image), 2, 1)),
+        {"page": 5},
     ),
 )
 

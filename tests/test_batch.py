@@ -1,5 +1,7 @@
 import csv
 import json
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +11,12 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from app import cli
-from app.batch import find_images
+from app.batch import Source, find_images
 from app.cli import main
 from app.errors import OptionError
 from app.segmentation.maps import Maps
 from app.segmentation.pipeline import Segmenter
+from tests.bio_files import ome_zarr
 from tests.fakes import BrightIsNucleus, card
 from tests.synthetic import discs, picture, png, tiff
 
@@ -36,7 +39,7 @@ class Counted(BrightIsNucleus):
 def predictor(monkeypatch: pytest.MonkeyPatch) -> Counted:
     """Stands in for the shipped model."""
     predictor = Counted()
-    monkeypatch.setattr(cli, "_segmenter", lambda _: Segmenter(predictor, card(), 1_000_000))
+    monkeypatch.setattr(cli, "_segmenter", lambda _: nullcontext(Segmenter(predictor, card(), 1_000_000)))
     return predictor
 
 
@@ -131,6 +134,26 @@ def test_stacks_have_a_row_a_page(tmp_path: Path, predictor: Counted) -> None:
     assert predictor.n_calls == 3
 
 
+def test_an_ome_zarr_folder_is_one_image(tmp_path: Path, predictor: Counted) -> None:
+    image = picture(SCENES[2]).astype(np.uint16)
+    ome_zarr(tmp_path / "plate" / "well.ome.zarr", np.stack([image // 2, image])[np.newaxis, np.newaxis])
+    (tmp_path / "plate" / "well.ome.zarr" / "thumbnail.png").write_bytes(png(picture(SCENES[1])))
+    store, output = tmp_path / "plate" / "well.ome.zarr", tmp_path / "results"
+    assert segment(tmp_path / "plate", output) == 0
+    assert segment(tmp_path / "plate", output, "--resume") == 0
+    assert predictor.n_calls == 1
+    (row,) = rows(output / "summary.csv")
+    assert (row["image"], row["count"]) == ("well.ome.zarr", "2")
+    for text in (str(store), str(tmp_path / "plate" / "**")):
+        assert [source.path for source in find_images([text]) if source.path.suffix] == [store]
+    # A store that changed is done again, a copy of it is the same image.
+    before = Source(store, "well").read()
+    assert Source(Path(shutil.copytree(store, tmp_path / "copy.zarr")), "well").read() == before
+    (store / "thumbnail.png").unlink()
+    assert segment(tmp_path / "plate", output, "--resume") == 0
+    assert predictor.n_calls == 2
+
+
 def test_results_below_the_images_are_no_images(folder: Path, predictor: Counted) -> None:
     segment(folder, folder / "results", "--format", "mask")
     segment(folder, folder / "results", "--format", "mask", "--resume")
@@ -175,8 +198,9 @@ def test_patterns_files_and_folders_name_images(folder: Path) -> None:
 
 
 def test_folders_give_every_format_that_is_read(tmp_path: Path) -> None:
-    names = [f"image{ending}" for ending in (".BMP", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")]
-    for name in [*names, "image.txt"]:
+    endings = [".BMP", ".czi", ".jpeg", ".jpg", ".lif", ".nd2", ".ozx", ".png", ".tif", ".tiff", ".webp", ".zarr.zip"]
+    names = [f"image{ending}" for ending in endings]
+    for name in [*names, "image.txt", "image.zip"]:
         (tmp_path / name).touch()
     assert [source.name for source in find_images([str(tmp_path)])] == names
 

@@ -68,5 +68,5 @@ def test_settings_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KARYOMETER_PORT", "8123")
     assert main(["serve"]) == 0
     (config,) = started
-    assert (config.host, config.port, config.timeout_graceful_shutdown) == ("127.0.0.2", 8123, 30)
+    assert (config.host, config.port) == ("127.0.0.2", 8123)
     assert config.app.state.settings.port == 8123

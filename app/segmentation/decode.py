@@ -8,7 +8,7 @@ import io
 import re
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,9 +28,10 @@ from app.errors import (
     UnsupportedImageError,
 )
 from app.segmentation.caveats import Caveat, contrast_caveats
+from app.segmentation.decode_bio import open_bio
 from app.segmentation.decode_tiff import open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
-from app.segmentation.stack import Stack, picture
+from app.segmentation.stack import Stack, check_size, picture
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SIGNATURES = {
@@ -38,14 +39,16 @@ SIGNATURES = {
     "JPEG": (JPEG_SIGNATURE,),
     "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     "BMP": (b"BM",),
+    "CZI": (b"ZISRAWFILE",),
+    "ND2": (b"\xda\xce\xbe\x0a",),
+    "LIF": (b"\x70\0\0\0",),
+    "OME-Zarr": (b"PK\3\4",),
 }
-FORMATS = "PNG, JPEG, TIFF, BMP or WebP"
+FORMATS = "PNG, JPEG, TIFF, BMP, WebP, CZI, ND2, LIF or zipped OME-Zarr"
 
-# Pillow's own limit would speak before ours, in its own words; `_check_size` sees every header that Pillow opens.
+# Pillow's own limit would speak before ours, in its own words; `check_size` sees every header that Pillow opens.
 Image.MAX_IMAGE_PIXELS = None
 
-# Nothing larger can be answered: PNG encoders refuse longer sides.
-MAX_SIDE_PX = 1_000_000
 Subject = Literal["image", "mask"]
 _NUCLEAR = re.compile(r"dapi|hoechst|nucle|draq|sytox|h2b|propidium|to-?pro|405", re.IGNORECASE)
 _COLOURS = ("red", "green", "blue")
@@ -103,7 +106,7 @@ class DecodedImage:
 def decode_image(
     data: bytes, max_pixels: int, channel: Channel | None = None, page: int | Literal["max"] | None = None
 ) -> DecodedImage:
-    """Read a microscope image from the bytes of a PNG, JPEG, TIFF, BMP or WebP file.
+    """Read a microscope image from the bytes of a file of one of the `FORMATS`.
 
     Without `page` it is the first one. Without `channel`, colour is segmented as colour, of several channels that whose
     name is that of a nuclear stain, and of one channel that one.
@@ -132,8 +135,7 @@ def decode_image(
     OptionError
         There is no such channel or page.
     """
-    with _damage_told(data, "image") as file_format:
-        stack = _open(data, file_format, max_pixels, "image")
+    with _damage_told(data, "image") as name, closing(_open(data, name, max_pixels, "image")) as stack:
         return _decode_page(stack, max_pixels, channel, page)
 
 
@@ -160,14 +162,12 @@ def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Pa
     """
     if page != "all":
         return [decode_image(data, max_pixels, channel, page)]
-    with _damage_told(data, "image") as file_format:
-        stack = _open(data, file_format, max_pixels, "image")
-    if stack.n_pages * stack.height * stack.width > max_pixels:
-        raise ImageTooLargeError(
-            f"All {stack.n_pages} pages together have more than {max_pixels} pixels; ask for them one by one, or raise "
-            "KARYOMETER_MAX_PIXELS on the server."
-        )
-    with _damage_told(data, "image"):
+    with _damage_told(data, "image") as name, closing(_open(data, name, max_pixels, "image")) as stack:
+        if stack.n_pages * stack.height * stack.width > max_pixels:
+            raise ImageTooLargeError(
+                f"All {stack.n_pages} pages together have more than {max_pixels} pixels; ask for them one by one, or "
+                "raise KARYOMETER_MAX_PIXELS on the server."
+            )
         return [_decode_page(stack, max_pixels, channel, number) for number in range(stack.n_pages)]
 
 
@@ -215,7 +215,7 @@ def _read_page(stack: Stack, page: int | Literal["max"] | None, max_pixels: int)
         raise OptionError(f"There is no page {page}; the file has {stack.n_pages}, counted from 0.")
     pixels = stack.read_page(number)
     if page == "max":
-        _check_size(stack.n_pages * stack.height, stack.width, max_pixels, "image")
+        check_size(stack.n_pages * stack.height, stack.width, max_pixels, "image")
         for further in range(1, stack.n_pages):
             pixels = np.maximum(pixels, stack.read_page(further))
     if pixels.dtype.kind == "b":
@@ -271,10 +271,9 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
     """
     if data.startswith(JPEG_SIGNATURE):
         raise UnsupportedImageError("The mask is a JPEG, which changes mask values; send the mask as PNG or TIFF.")
-    with _damage_told(data, "mask") as file_format:
-        stack = _open(data, file_format, max_pixels, "mask")
+    with _damage_told(data, "mask") as name, closing(_open(data, name, max_pixels, "mask")) as stack:
         if stack.n_pages > 1:
-            raise UnsupportedImageError("The mask is a TIFF of more than one page; send the one that is the image's.")
+            raise UnsupportedImageError("The mask has more than one page; send the one that is the image's.")
         pixels = stack.read_page(0)
     if pixels.dtype.kind == "f":
         raise UnsupportedImageError(
@@ -308,7 +307,8 @@ def _damage_told(data: bytes, subject: Subject) -> Iterator[str]:
         ) from exc
     except DECODER_ERRORS as exc:
         raise UnreadableImageError(
-            f"The {subject}, a {name} file, is damaged or incomplete; check it in an image viewer and send it again."
+            f"The {subject}, {'an' if name[0] in 'NO' else 'a'} {name} file, is damaged or incomplete; check it in an "
+            "image viewer and send it again."
         ) from exc
 
 
@@ -316,8 +316,10 @@ def _open(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> S
     match file_format:
         case "TIFF":
             stack = open_tiff(data, subject)
-            _check_size(stack.height, stack.width, max_pixels, subject)
+            check_size(stack.height, stack.width, max_pixels, subject)
             return stack
+        case "CZI" | "ND2" | "LIF" | "OME-Zarr":
+            return open_bio(data, file_format, subject, max_pixels)
         case "PNG":
             header = _open_header(data, file_format, max_pixels, subject)
             return picture(_read_png(data, header, subject), _dots_per_inch(header))
@@ -328,17 +330,9 @@ def _open(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> S
             return picture(pixels, _dots_per_inch(header))
 
 
-def _check_size(height: int, width: int, max_pixels: int, subject: Subject) -> None:
-    if height * width > max_pixels or max(height, width) > MAX_SIDE_PX:
-        raise ImageTooLargeError(
-            f"The {subject} has {height} x {width} pixels, the limit is {max_pixels} in all and {MAX_SIDE_PX} a side; "
-            "crop it, or raise KARYOMETER_MAX_PIXELS on the server."
-        )
-
-
 def _open_header(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> Image.Image:
     file = Image.open(io.BytesIO(data), formats=(file_format,))
-    _check_size(file.height, file.width, max_pixels, subject)
+    check_size(file.height, file.width, max_pixels, subject)
     return file
 
 

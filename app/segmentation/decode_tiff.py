@@ -11,27 +11,9 @@ from numpy.typing import NDArray
 
 from app.errors import UnsupportedImageError
 from app.segmentation.caveats import Caveat
-from app.segmentation.stack import UM_PER_INCH, Stack, believed
+from app.segmentation.stack import MAX_PAGES, Stack, believed, check_channels, in_um
 
-MAX_PAGES = 10_000
-MAX_CHANNELS = 8
 _COLOURS = ("RGB", "YCBCR", "CIELAB")
-_UM = {
-    "pm": 1e-6,
-    "angstrom": 1e-4,
-    "nm": 1e-3,
-    "um": 1,
-    "µm": 1,
-    "μm": 1,
-    "\\u00b5m": 1,
-    "micron": 1,
-    "microns": 1,
-    "micrometer": 1,
-    "micrometre": 1,
-    "mm": 1e3,
-    "cm": 1e4,
-    "inch": UM_PER_INCH,
-}
 
 
 def open_tiff(data: bytes, subject: str) -> Stack:
@@ -63,10 +45,7 @@ def open_tiff(data: bytes, subject: str) -> Stack:
             "multi-page or OME-TIFF."
         )
     n_channels = ifds.shape[1] * page.samplesperpixel
-    if n_channels > MAX_CHANNELS:
-        raise UnsupportedImageError(
-            f"The {subject} has {n_channels} channels, the limit is {MAX_CHANNELS}; save fewer of them."
-        )
+    check_channels(n_channels, subject)
     unnamed = [size for axis, size in leading if axis in "QI" and size > 1]
     names, pixel_size_um, caveats = _said_of_itself(file, n_channels)
     if unnamed:
@@ -170,18 +149,13 @@ def _said_of_itself(file: tifffile.TiffFile, n_channels: int) -> tuple[tuple[str
         pixels = (images[0] if isinstance(images, list) else images)["Pixels"]
         channels = pixels.get("Channel", [])
         names = [str(one.get("Name", "")) for one in (channels if isinstance(channels, list) else [channels])]
-        size = _in_um(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm"))
+        size = in_um(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm"))
     elif file.is_imagej:
         metadata = file.imagej_metadata or {}
         names = [str(name) for name in metadata.get("Labels", [])[:n_channels]]
-        size = _in_um(1 / per_unit if per_unit else None, str(metadata.get("unit", "")))
+        size = in_um(1 / per_unit if per_unit else None, str(metadata.get("unit", "")))
     else:
         unit = {2: "inch", 3: "cm"}.get(int(page.resolutionunit or 0), "")
-        size = _in_um(1 / per_unit if per_unit else None, unit)
-    believed_size, caveats = believed(size)
-    return tuple(names) if any(names) else (), believed_size, caveats
-
-
-def _in_um(length: Any, unit: str) -> float | None:
-    factor = _UM.get(unit.lower())
-    return None if length is None or factor is None else float(length) * factor
+        size = in_um(1 / per_unit if per_unit else None, unit)
+    size, caveats = believed(size)
+    return tuple(names) if any(names) else (), size, caveats

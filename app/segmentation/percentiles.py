@@ -22,7 +22,8 @@ def percentiles(image: NDArray[Any], wanted: tuple[float, ...]) -> NDArray[np.fl
     array([ 0., 15., 60.])
     """
     if image.dtype.kind != "u" or image.dtype.itemsize > 2:
-        return np.asarray(np.percentile(image, wanted), np.float64)
+        # In its own type numpy would interpolate past the largest value of int16.
+        return np.asarray(np.percentile(image.astype(np.float64), wanted))
     # How many values are at most each value there can be.
     up_to = np.cumsum(np.bincount(image.ravel()))
     place = np.array(wanted) / 100 * (image.size - 1)

@@ -1,4 +1,4 @@
-"""What a file holds, before anything is chosen from it."""
+"""What a file holds, before anything is chosen from it, and how much of it is accepted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,11 +6,37 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from app.errors import ImageTooLargeError, UnsupportedImageError
 from app.segmentation.caveats import Caveat
 
+MAX_PAGES = 10_000
+MAX_CHANNELS = 8
+# Nothing larger can be answered: PNG encoders refuse longer sides.
+MAX_SIDE_PX = 1_000_000
 # Larger is no microscope's pixel: 72 dots per inch are 353 micrometres.
 MAX_PIXEL_SIZE_UM = 10
 UM_PER_INCH = 25_400
+_UM = {
+    "pm": 1e-6,
+    "picometer": 1e-6,
+    "angstrom": 1e-4,
+    "nm": 1e-3,
+    "nanometer": 1e-3,
+    "um": 1,
+    "µm": 1,
+    "μm": 1,
+    "\\u00b5m": 1,
+    "micron": 1,
+    "microns": 1,
+    "micrometer": 1,
+    "micrometre": 1,
+    "mm": 1e3,
+    "millimeter": 1e3,
+    "cm": 1e4,
+    "centimeter": 1e4,
+    "inch": UM_PER_INCH,
+    "meter": 1e6,
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +59,8 @@ class Stack:
         Edge length of a pixel, None where the file does not say or is not believed.
     caveats
         What was assumed.
+    close
+        Lets go of what `read_page` needs.
     """
 
     read_page: Callable[[int], NDArray[Any]]
@@ -46,6 +74,7 @@ class Stack:
     channel_names: tuple[str, ...] = ()
     pixel_size_um: float | None = None
     caveats: tuple[Caveat, ...] = ()
+    close: Callable[[], None] = lambda: None
 
 
 def believed(pixel_size_um: float | None) -> tuple[float | None, list[Caveat]]:
@@ -76,3 +105,44 @@ def picture(pixels: NDArray[Any], dots_per_inch: float | None = None) -> Stack:
         is_colour=is_colour,
         pixel_size_um=pixel_size_um,
     )
+
+
+def check_size(height: int, width: int, max_pixels: int, subject: str) -> None:
+    """Refuse what has more pixels than the limit.
+
+    Raises
+    ------
+    ImageTooLargeError
+        It has.
+    """
+    if height * width > max_pixels or max(height, width) > MAX_SIDE_PX:
+        raise ImageTooLargeError(
+            f"The {subject} has {height} x {width} pixels, the limit is {max_pixels} in all and {MAX_SIDE_PX} a side; "
+            "crop it, or raise KARYOMETER_MAX_PIXELS on the server."
+        )
+
+
+def check_channels(n_channels: int, subject: str) -> None:
+    """Refuse what has more channels than are read.
+
+    Raises
+    ------
+    UnsupportedImageError
+        It has.
+    """
+    if n_channels > MAX_CHANNELS:
+        raise UnsupportedImageError(
+            f"The {subject} has {n_channels} channels, the limit is {MAX_CHANNELS}; save fewer of them."
+        )
+
+
+def in_um(length: Any, unit: str) -> float | None:
+    """A length in micrometres, None where there is none or its unit is not known.
+
+    Examples
+    --------
+    >>> in_um(325, "nm"), in_um(2, "pixel")
+    (0.325, None)
+    """
+    factor = _UM.get(unit.lower())
+    return None if length is None or factor is None else float(length) * factor
