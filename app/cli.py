@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from app import __version__
 from app.api.admission import Admission
-from app.batch import evaluate_files, find_images, mean_scores, pair_masks, segment_files
+from app.batch import evaluate_files, mean_scores, segment_files
 from app.errors import KaryometerError, OptionError
 from app.isolation import DecodeProcesses
 from app.main import create_app
@@ -28,6 +28,7 @@ from app.segmentation.model_card import read_model_card
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
 from app.settings import Settings
+from app.sources import find_images, pair_masks
 
 logger = logging.getLogger(__name__)
 

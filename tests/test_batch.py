@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from app import cli
-from app.batch import Source, find_images
 from app.cli import main
 from app.errors import OptionError
 from app.segmentation.maps import Maps
 from app.segmentation.pipeline import Segmenter
+from app.sources import Source, find_images
 from tests.bio_files import ome_zarr
 from tests.fakes import BrightIsNucleus, card
 from tests.synthetic import discs, picture, png, tiff

@@ -4,10 +4,11 @@ from typing import Any
 
 from app.api.problems import ANSWERS, MEDIA_TYPE
 from app.api.schemas import Problem
+from app.segmentation.decode import FORMATS
 
 _FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _PARTS = {
-    "image": _FILE | {"description": "the microscope image: PNG, JPEG or TIFF"},
+    "image": _FILE | {"description": f"the microscope image: {FORMATS}"},
     "mask": _FILE | {"description": "its ground truth: PNG or TIFF, binary (any non-zero is nucleus) or labels"},
 }
 

@@ -49,7 +49,7 @@ async def segment(
     query: Annotated[SegmentQuery, Query()],
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
-    """Send a PNG, JPEG or TIFF image (8 or 16 bits; grey, RGB or RGBA) as the part `image`, or as the raw body.
+    """Send a microscope image as the part `image`, or as the raw body.
 
     Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
     the scores of `POST /evaluate` too.

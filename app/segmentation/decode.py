@@ -4,22 +4,18 @@ PNG and TIFF keep their bit depth; JPEG is turned upright by its EXIF orientatio
 the file's header, before any pixel is decoded.
 """
 
-import io
-import re
+import math
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from app.errors import (
-    ChannelNeededError,
     EmptyUploadError,
     ImageTooLargeError,
     KaryometerError,
@@ -28,10 +24,12 @@ from app.errors import (
     UnsupportedImageError,
 )
 from app.segmentation.caveats import Caveat, contrast_caveats
+from app.segmentation.channels import choose_channel
 from app.segmentation.decode_bio import open_bio
+from app.segmentation.decode_picture import open_picture, picture_size
 from app.segmentation.decode_tiff import open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
-from app.segmentation.stack import Stack, check_size, picture
+from app.segmentation.stack import Stack, check_size
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SIGNATURES = {
@@ -46,11 +44,7 @@ SIGNATURES = {
 }
 FORMATS = "PNG, JPEG, TIFF, BMP, WebP, CZI, ND2, LIF or zipped OME-Zarr"
 
-# Pillow's own limit would speak before ours, in its own words; `check_size` sees every header that Pillow opens.
-Image.MAX_IMAGE_PIXELS = None
-
 Subject = Literal["image", "mask"]
-_NUCLEAR = re.compile(r"dapi|hoechst|nucle|draq|sytox|h2b|propidium|to-?pro|405", re.IGNORECASE)
 _COLOURS = ("red", "green", "blue")
 
 # What Pillow, tifffile and imagecodecs raise on damaged files, found by cutting and flipping real ones.
@@ -144,8 +138,7 @@ def claimed_pixels(data: bytes, page: Page | None) -> int:
     try:
         with _damage_told(data, "image") as file_format:
             if file_format != "TIFF":
-                with Image.open(io.BytesIO(data), formats=(file_format,)) as header:
-                    return header.height * header.width
+                return math.prod(picture_size(data, file_format))
             height, width, n_pages = tiff_size(data)
             return height * width * (n_pages if page in ("max", "all") else 1)
     except KaryometerError:
@@ -191,7 +184,7 @@ def _decode_page(
             caveats.append(
                 Caveat("non_finite_pixels", "Pixels that are infinite or not a number were set to the lowest value.")
             )
-    number = _choose_channel(channel, names, pixels.shape[2], stack.is_colour)
+    number = choose_channel(channel, names, pixels.shape[2], stack.is_colour)
     image = np.ascontiguousarray(pixels if number is None else pixels[..., number])
     # Many grey images are stored as colours, and saying everything three times helps nobody.
     is_grey = number is None and (pixels == pixels[..., :1]).all()
@@ -225,28 +218,6 @@ def _read_page(stack: Stack, page: int | Literal["max"] | None, max_pixels: int)
 
 def _highest(pixels: NDArray[Any]) -> Any:
     return np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else pixels.max()
-
-
-def _choose_channel(channel: Channel | None, names: tuple[str, ...], n_channels: int, is_colour: bool) -> int | None:
-    listed = ", ".join(names) if names else f"0 to {n_channels - 1}"
-    if isinstance(channel, str):
-        fitting = [number for number, name in enumerate(names) if name.lower() == channel.lower()]
-        if len(fitting) != 1:
-            raise OptionError(f"There is no channel {channel!r}; the image has {listed}.")
-        return fitting[0]
-    if channel is not None:
-        if channel >= n_channels:
-            raise OptionError(f"There is no channel {channel}; the image has {n_channels}, counted from 0.")
-        return channel
-    if is_colour:
-        return None
-    nuclear = [number for number, name in enumerate(names) if _NUCLEAR.search(name)]
-    if n_channels > 1 and len(nuclear) != 1:
-        raise ChannelNeededError(
-            f"The image has {n_channels} channels, and none of them is clearly that of the nuclei; add channel, one "
-            f"of: {listed}."
-        )
-    return nuclear[0] if n_channels > 1 else 0
 
 
 def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
@@ -320,35 +291,5 @@ def _open(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> S
             return stack
         case "CZI" | "ND2" | "LIF" | "OME-Zarr":
             return open_bio(data, file_format, subject, max_pixels)
-        case "PNG":
-            header = _open_header(data, file_format, max_pixels, subject)
-            return picture(_read_png(data, header, subject), _dots_per_inch(header))
         case _:
-            header = _open_header(data, file_format, max_pixels, subject)
-            upright = ImageOps.exif_transpose(header)
-            pixels = np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB"))
-            return picture(pixels, _dots_per_inch(header))
-
-
-def _open_header(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> Image.Image:
-    file = Image.open(io.BytesIO(data), formats=(file_format,))
-    check_size(file.height, file.width, max_pixels, subject)
-    return file
-
-
-def _dots_per_inch(header: Image.Image) -> float | None:
-    return float(header.info["dpi"][0]) if "dpi" in header.info else None
-
-
-def _read_png(data: bytes, header: Image.Image, subject: Subject) -> NDArray[Any]:
-    # Pillow checks every chunk but cuts 16-bit colour to 8 bits; OpenCV keeps the depth but accepts truncated files.
-    header.verify()
-    if subject == "mask" and header.mode == "P":
-        # Label images with a palette: the indices are the labels, whatever their colours.
-        return np.asarray(Image.open(io.BytesIO(data), formats=("PNG",)))
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("OpenCV cannot decode it")
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    return pixels
+            return open_picture(data, file_format, max_pixels, subject)

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.batch import Source
 from app.errors import (
     ChannelNeededError,
     ImageTooLargeError,
@@ -24,6 +23,7 @@ from app.errors import (
 from app.isolation import DecodeProcesses
 from app.segmentation import bio_header, decode_bio
 from app.segmentation.decode import DecodedImage, decode_image, decode_mask, decode_pages
+from app.sources import Source
 from tests import bio_files
 from tests.bio_files import NAMES, PIXEL_SIZE_UM
 from tests.synthetic import discs, picture
