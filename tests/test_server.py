@@ -61,11 +61,14 @@ def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str], li
     killer.cancel()
     drain = threading.Thread(target=lines.extend, args=[process.stderr])
     drain.start()
-    yield match[1], process, lines
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == -signal.SIGTERM
-    drain.join()
-    process.stderr.close()
+    try:
+        yield match[1], process, lines
+    finally:
+        process.send_signal(signal.SIGTERM)
+        exit_code = process.wait(30)
+        drain.join()
+        process.stderr.close()
+    assert exit_code == -signal.SIGTERM
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_without_its_key_nothing_measures_or_tells_of_the_model(guarded: TestCli
             assert "Authorization: Bearer KEY" in check(answer, 401, "api_key_needed")
             assert answer.headers["www-authenticate"].startswith("Bearer")
         for wrong in ("wrong", KEY[:-1], KEY + "x", DIGEST, "alice", "ä"):
-            answer = guarded.request(method, path, headers={"authorization": f"Bearer {wrong}".encode()})
+            answer = guarded.request(method, path, headers={b"authorization": f"Bearer {wrong}".encode()})
             assert "not known" in check(answer, 401, "api_key_needed")
     assert paths.keys() - OPEN == {"/segment", "/evaluate", "/model", "/metrics"}
 
