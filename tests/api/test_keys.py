@@ -119,7 +119,16 @@ def test_a_file_has_comments_and_several_keys_of_one_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "line", [KEY, f"alice:{KEY}", f"alice:{DIGEST[1:]}", f"alice:{DIGEST.upper()}", f":{DIGEST}", f"a b:{DIGEST}"]
+    "line",
+    [
+        KEY,
+        f"alice:{KEY}",
+        f"alice:{DIGEST[1:]}",
+        f"alice:{DIGEST}0",
+        f"alice:{DIGEST.upper()}",
+        f":{DIGEST}",
+        f"a b:{DIGEST}",
+    ],
 )
 def test_another_kind_of_line_is_named_and_not_shown(tmp_path: Path, line: str) -> None:
     with pytest.raises(SettingsError, match="Line 3 of") as raised:
