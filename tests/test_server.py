@@ -112,7 +112,7 @@ def below(pid: int) -> list[int]:
 
 
 def test_killed_decoders_are_replaced() -> None:
-    with running() as (url, process):
+    with running() as (url, process, _):
         image = (DATA / "histology.png").read_bytes()
         expected = httpx2.post(f"{url}/segment", files={"image": image}).json()["count"]
         for _ in range(2):

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, Info, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
 from app.api.documentation import PROBLEMS
@@ -40,6 +40,8 @@ class Metrics:
         )
         self._pixels = Counter("karyometer_pixels", "Pixels segmented.", registry=self.registry)
         self._nuclei = Counter("karyometer_nuclei", "Nuclei counted.", registry=self.registry)
+        self.queued = Gauge("karyometer_queued_pixels", "Pixels that wait or are worked on.", registry=self.registry)
+        self.held = Gauge("karyometer_held_bytes", "Bytes of uploads in memory.", registry=self.registry)
         self.model = Info("karyometer_model", "The loaded model.", registry=self.registry)
         ProcessCollector(registry=self.registry)
 
@@ -68,9 +70,12 @@ class Metrics:
     responses={401: PROBLEMS[401]},
 )
 async def metrics(request: Request) -> Response:
-    """Requests, durations, stages, nuclei, pixels, problems and the model, in Prometheus' text format."""
+    """Requests, durations, stages, nuclei, pixels, the queue, problems and the model, in Prometheus' text format."""
     counted: Metrics = request.app.state.metrics
     if segmenter := request.app.state.segmenter:
         card = segmenter.card
         counted.model.info({"name": card.name, "version": card.version, "sha256": card.sha256})
+    if admission := request.app.state.admission:
+        counted.queued.set(admission.queued_px)
+        counted.held.set(admission.held_bytes)
     return Response(generate_latest(counted.registry), media_type=CONTENT_TYPE_LATEST)

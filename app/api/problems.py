@@ -47,7 +47,10 @@ ANSWERS = {
     # Nobody reads it; the log does.
     errors.ClientGoneError: _Answer(499, "client_gone", "The client has gone"),
 }
-_HEADERS = {401: {"WWW-Authenticate": 'Bearer realm="karyometer"'}, 503: {"Retry-After": RETRY_AFTER_S}}
+_HEADERS: dict[int, dict[str, str]] = {
+    401: {"WWW-Authenticate": 'Bearer realm="karyometer"'},
+    503: {"Retry-After": str(RETRY_AFTER_S)},
+}
 _HTTP_DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "{path} does not answer {method}; GET /docs lists what it answers.",

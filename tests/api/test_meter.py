@@ -98,6 +98,7 @@ def test_what_could_not_be_read_costs_nothing(metered: TestClient) -> None:
 def test_it_is_refused_before_the_body_is_read() -> None:
     app = create_app(Settings(pixels_per_minute=1), fakes.segmenter())
     app.state.quota.charge(None, 2)
+    app.state.segmenter = fakes.segmenter()
 
     async def overdrawn() -> None:
         sent = []
