@@ -50,6 +50,7 @@ ENTRYPOINT ["python", "-m", "training"]
 CMD ["--help"]
 
 FROM runtime AS service
+# It starts only with KARYOMETER_API_KEYS_FILE, or with KARYOMETER_ALLOW_ANONYMOUS=true.
 ENV KARYOMETER_HOST=0.0.0.0
 EXPOSE 8000
 # Docker may hand its client's proxy to every container, and a proxy cannot reach this loopback.

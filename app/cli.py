@@ -19,9 +19,11 @@ from pydantic import ValidationError
 
 from app import __version__
 from app.api.admission import Admission
+from app.api.keys import new_key
 from app.batch import evaluate_files, mean_scores, segment_files
 from app.errors import KaryometerError, OptionError
 from app.isolation import DecodeProcesses
+from app.logs import JsonFormatter
 from app.main import create_app
 from app.segmentation.formats import FileFormat
 from app.segmentation.model_card import read_model_card
@@ -42,11 +44,14 @@ CLOSE_S = 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 1 where files failed, 2 where options, settings or the model are wrong."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     # It mutters about damage that is told, with the file's name, as an error.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
+    if command is _serve:
+        handler.setFormatter(JsonFormatter())
     try:
         return command(options)
     except KaryometerError as exc:
@@ -61,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="karyometer", description="Counts and measures cell nuclei.")
     parser.add_argument("--version", action="version", version=f"karyometer {__version__}")
     shtab.add_argument_to(parser, help="print a completion script for your shell")
-    commands = parser.add_subparsers(required=True, metavar="{segment,evaluate,info,serve}")
+    commands = parser.add_subparsers(required=True, metavar="{segment,evaluate,info,serve,key}")
     environment = "; ".join(
         f"KARYOMETER_{name.upper()}, {field.description}" for name, field in Settings.model_fields.items()
     )
@@ -116,6 +121,15 @@ def _parser() -> argparse.ArgumentParser:
         description=f"Start the service. Settings come from the environment: {environment}.",
     )
     serve.set_defaults(command=_serve)
+
+    key = commands.add_parser(
+        "key",
+        help="make an API key",
+        description="Make a random API key: its line for the file of keys goes to the standard output, the key itself, "
+        "which is kept nowhere, to the standard error.",
+    )
+    key.add_argument("name", metavar="NAME", help="who it is for")
+    key.set_defaults(command=_key)
     return parser
 
 
@@ -192,6 +206,8 @@ def _serve(_: argparse.Namespace) -> int:
         lifespan="on",
         timeout_graceful_shutdown=CLOSE_S,
         server_header=False,
+        log_config=None,
+        access_log=False,
     )
     # Leaves with exit code 3 where the model is refused.
     _Server(config, app).run()
@@ -220,6 +236,13 @@ class _Server(uvicorn.Server):
             super().handle_exit(*self._stop)
             self._stop = None
         return await super().on_tick(counter)
+
+
+def _key(options: argparse.Namespace) -> int:
+    key, line = new_key(options.name)
+    sys.stderr.write(f"{key}\n")
+    _print(line)
+    return 0
 
 
 def _segmentation_options(options: argparse.Namespace) -> SegmentationOptions:

@@ -21,7 +21,10 @@
     ├── ChannelNeededError        several channels, and nothing says which holds the nuclei
     ├── FormatError               the result does not fit into the format asked for
     ├── NotReadyError             the model is not loaded, or the service is stopping
-    ├── BusyError                 the service has as much to do as it may
+    ├── ApiKeyError               the request has no API key, or an unknown one
+    ├── RetryLaterError           a limit is reached for now
+    │   ├── QuotaError            the API key has used up its pixels
+    │   └── BusyError             the service has as much to do as it may
     └── ClientGoneError           nobody waits for the answer any more
 
 Every message is one plain sentence for the person who sent the request or started the service, and says what to do.
@@ -100,16 +103,28 @@ class FormatError(KaryometerError):
     """The result does not fit into the file format that was asked for."""
 
 
+class ApiKeyError(KaryometerError):
+    """The request has no API key, or one that is not known."""
+
+
 class NotReadyError(KaryometerError):
     """The model is not loaded yet, or the service is stopping."""
 
 
-class BusyError(KaryometerError):
-    """The service has as much to do as it may; `retry_after_s` is when to ask again."""
+class RetryLaterError(KaryometerError):
+    """A limit is reached for now; `retry_after_s` is when to ask again."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QuotaError(RetryLaterError):
+    """The API key has used up its pixels."""
+
+
+class BusyError(RetryLaterError):
+    """The service has as much to do as it may."""
 
 
 class ClientGoneError(KaryometerError):

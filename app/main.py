@@ -6,14 +6,16 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
 from anyio.to_thread import run_sync
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
-from app.api import evaluate, health, model, problems, segment
+from app.api import evaluate, health, metrics, middleware, model, problems, segment
 from app.api.admission import Admission
+from app.api.keys import required_keys
+from app.api.meter import Quota
 from app.errors import ModelError
 from app.isolation import DecodeProcesses
 from app.segmentation.pipeline import Segmenter
@@ -39,6 +41,7 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
         The environment asks for something impossible.
     """
     settings = settings or Settings.from_environment()
+    keys = required_keys(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,10 +71,14 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
     app.state.settings = settings
     app.state.segmenter = None
     app.state.admission = None
+    app.state.metrics = metrics.Metrics()
+    app.state.quota = Quota(settings.pixels_per_minute)
     app.add_middleware(_OneSentenceRefusal)
+    middleware.install(app, settings.cors_origins, app.state.metrics)
     problems.install(app)
-    for router in (segment.router, evaluate.router, model.router, health.router):
-        app.include_router(router)
+    for router in (segment.router, evaluate.router, model.router, metrics.router):
+        app.include_router(router, dependencies=[Depends(keys)] if keys else [])
+    app.include_router(health.router)
 
     app.add_route("/", _to_documentation, include_in_schema=False)
     return app

@@ -1,12 +1,15 @@
 """How the service is set up; read once from the environment, prefix `KARYOMETER_`."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsError
+
+# What browsers send: no path, and no slash at the end.
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "2"
 
@@ -33,6 +36,21 @@ class Settings(BaseSettings):
     max_held_bytes: int = Field(2**30, gt=0, description="a number of bytes above 0, of all uploads in memory together")
     max_queued_pixels: int = Field(128_000_000, gt=0, description="a number of pixels above 0, of all that wait")
     max_wait_s: float = Field(60, gt=0, description="a number of seconds above 0")
+    api_keys_file: Path | None = Field(None, description="a file with a line NAME:DIGEST for each API key")
+    allow_anonymous: bool = Field(
+        False, description="true or false, whether requests from other machines may come without API keys"
+    )
+    pixels_per_minute: int | None = Field(
+        None, gt=0, description="a number of pixels above 0 that each API key may have segmented in a minute"
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
+        (), description="origins such as https://lab.example, with commas between, whose pages may ask"
+    )
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [origin.strip() for origin in value.split(",") if origin.strip()] if isinstance(value, str) else value
 
     @classmethod
     def from_environment(cls) -> Self:

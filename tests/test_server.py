@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from app.api.keys import new_key
 from app.settings import DEFAULT_MODEL
 from tests.conftest import DATA
 from tests.synthetic import png, tiff
@@ -43,8 +45,8 @@ def refusal(**environment: str) -> tuple[int, str]:
 
 
 @contextmanager
-def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of a service, which at the end has stopped because it was asked to."""
+def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
+    """The address, process and log of a service, which at the end has stopped because it was asked to."""
     process = start(port="0", device="cpu", **environment)
     assert process.stderr
     killer = threading.Timer(READY_S, process.kill)
@@ -57,25 +59,28 @@ def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     else:
         pytest.fail("".join(lines))
     killer.cancel()
-    drain = threading.Thread(target=process.stderr.read)
+    drain = threading.Thread(target=lines.extend, args=[process.stderr])
     drain.start()
-    yield match[1], process
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == -signal.SIGTERM
-    drain.join()
-    process.stderr.close()
+    try:
+        yield match[1], process, lines
+    finally:
+        process.send_signal(signal.SIGTERM)
+        exit_code = process.wait(30)
+        drain.join()
+        process.stderr.close()
+    assert exit_code == -signal.SIGTERM
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """The address of a running service."""
-    with running() as (url, _):
-        yield url
+    """The address of a service that this machine alone can reach."""
+    with running() as (address, *_):
+        yield address
 
 
 def test_asked_to_stop_it_answers_who_is_in_and_takes_nobody_else() -> None:
     image = png(np.random.default_rng(0).integers(0, 255, (2500, 2500), np.uint8))
-    with running() as (url, process), ThreadPoolExecutor() as threads:
+    with running() as (url, process, _), ThreadPoolExecutor() as threads:
         # It takes seconds.
         answer = threads.submit(httpx2.post, f"{url}/segment?include=mask", files={"image": image}, timeout=60)
         time.sleep(1)
@@ -107,7 +112,7 @@ def below(pid: int) -> list[int]:
 
 
 def test_killed_decoders_are_replaced() -> None:
-    with running() as (url, process):
+    with running() as (url, process, _):
         image = (DATA / "histology.png").read_bytes()
         expected = httpx2.post(f"{url}/segment", files={"image": image}).json()["count"]
         for _ in range(2):
@@ -154,6 +159,9 @@ def test_two_posts_give_the_same_answer_but_for_the_timings(url: str) -> None:
         ({"device": "gpu:9"}, 3, "KARYOMETER_DEVICE asks for gpu:9, but TensorFlow sees"),
         ({"device": "tpu"}, 2, "KARYOMETER_DEVICE has a value it cannot have; set it to auto, cpu or gpu:N."),
         ({"port": "eighty"}, 2, "KARYOMETER_PORT has a value it cannot have"),
+        ({"host": "0.0.0.0"}, 2, "Other machines can reach 0.0.0.0, so set KARYOMETER_API_KEYS_FILE"),
+        ({"host": "0.0.0.0", "allow_anonymous": "perhaps"}, 2, "KARYOMETER_ALLOW_ANONYMOUS has a value it cannot have"),
+        ({"api_keys_file": "nowhere"}, 2, "KARYOMETER_API_KEYS_FILE names nowhere, which is not a text file to read."),
     ],
 )
 def test_a_wrong_set_up_is_refused_in_one_sentence(environment: dict[str, str], exit_code: int, sentence: str) -> None:
@@ -161,6 +169,31 @@ def test_a_wrong_set_up_is_refused_in_one_sentence(environment: dict[str, str], 
     assert code == exit_code
     assert sentence in text
     assert "Traceback" not in text
+
+
+def test_other_machines_need_a_key_and_the_log_says_whose(tmp_path: Path) -> None:
+    key, line = new_key("alice")
+    (tmp_path / "keys").write_text(line)
+    image = (DATA / "fluorescence.png").read_bytes()
+    with running(host="0.0.0.0", api_keys_file=str(tmp_path / "keys")) as (address, _, lines):
+        url = address.replace("0.0.0.0", "127.0.0.1")
+        n_lines_before = len(lines)
+        assert httpx2.get(f"{url}/health/ready").status_code == 200
+        assert httpx2.post(f"{url}/segment", files={"image": image}).status_code == 401
+        headers = {"authorization": f"Bearer {key}"}
+        body = httpx2.post(f"{url}/segment", files={"image": ("mine.png", image)}, headers=headers).json()
+        assert f"karyometer_nuclei_total {body['count']}.0" in httpx2.get(f"{url}/metrics", headers=headers).text
+    written = [json.loads(line) for line in lines[n_lines_before:]]
+    requests = [line for line in written if "path" in line]
+    assert [(line["path"], line["status"], line["key"], line["count"]) for line in requests] == [
+        ("/health/ready", 200, None, None),
+        ("/segment", 401, None, None),
+        ("/segment", 200, "alice", body["count"]),
+        ("/metrics", 200, "alice", None),
+    ]
+    # The server's own messages are such lines too, and its own line for each request is gone.
+    assert {line["logger"] for line in written} == {"uvicorn.error", "app.api.middleware"}
+    assert not any(secret in line for line in lines for secret in (key, "mine.png"))
 
 
 @pytest.mark.parametrize("harm", ["truncated", "bit flipped"])

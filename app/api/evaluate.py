@@ -11,6 +11,7 @@ from app.api import answers
 from app.api.admission import TicketDependency
 from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency
 from app.api.documentation import PROBLEMS, upload_body
+from app.api.meter import Meter, MeterDependency
 from app.api.schemas import EvaluateResponse
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
@@ -27,6 +28,7 @@ router = APIRouter(tags=["measure"])
 )
 async def evaluate(
     segmenter: SegmenterDependency,
+    meter: MeterDependency,
     ticket: TicketDependency,
     uploads: UploadWithMaskDependency,
     options: Annotated[SegmentationOptions, Query()],
@@ -38,11 +40,14 @@ async def evaluate(
     """
     upload, mask = uploads
     n_pixels = await run_sync(segmenter.pixels_to_segment, upload.image, options)
-    return await ticket.run(n_pixels, partial(_answer, upload.image, mask, options, segmenter))
+    return await ticket.run(n_pixels, partial(_answer, meter, upload.image, mask, options, segmenter))
 
 
-def _answer(image: bytes, mask: bytes, options: SegmentationOptions, segmenter: Segmenter) -> JSONResponse:
+def _answer(
+    meter: Meter, image: bytes, mask: bytes, options: SegmentationOptions, segmenter: Segmenter
+) -> JSONResponse:
     segmentation = segmenter.segment(image, options)
+    meter.measured([segmentation])
     return JSONResponse(
         answers.scores(segmenter.evaluate(segmentation, mask))
         | {

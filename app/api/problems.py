@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app import errors
 from app.api.schemas import SegmentQuery
+from app.logs import RequestRecord, request_record
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ ANSWERS = {
     errors.EmptyUploadError: _Answer(400, "empty_upload", "The upload is empty"),
     errors.MalformedUploadError: _Answer(400, "malformed_upload", "The upload is malformed"),
     errors.UnreadableImageError: _Answer(400, "unreadable_image", "The image cannot be read"),
+    errors.ApiKeyError: _Answer(401, "api_key_needed", "An API key is needed"),
     errors.UploadTooLargeError: _Answer(413, "upload_too_large", "The upload is too large"),
     errors.ImageTooLargeError: _Answer(413, "image_too_large", "The image is too large"),
     errors.UnsupportedImageError: _Answer(415, "unsupported_image", "The image is of a kind that is not read"),
@@ -39,10 +41,15 @@ ANSWERS = {
     errors.OptionError: _Answer(422, "invalid_option", "An option is not valid"),
     errors.ChannelNeededError: _Answer(422, "channel_needed", "The channel of the nuclei must be named"),
     errors.FormatError: _Answer(422, "format_too_small", "The result does not fit into the format"),
+    errors.QuotaError: _Answer(429, "quota_used_up", "The quota is used up"),
     errors.NotReadyError: _Answer(503, "not_ready", "The service is not ready"),
     errors.BusyError: _Answer(503, "busy", "The service is busy"),
     # Nobody reads it; the log does.
     errors.ClientGoneError: _Answer(499, "client_gone", "The client has gone"),
+}
+_HEADERS: dict[int, dict[str, str]] = {
+    401: {"WWW-Authenticate": 'Bearer realm="karyometer"'},
+    503: {"Retry-After": str(RETRY_AFTER_S)},
 }
 _HTTP_DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
@@ -51,7 +58,8 @@ _HTTP_DETAILS = {
 
 
 def problem(answer: _Answer, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """A problem+json response."""
+    """A problem+json response, whose code the log will tell."""
+    request_record.get(RequestRecord()).code = answer.code
     return JSONResponse(
         {
             "type": f"urn:karyometer:problem:{answer.code}",
@@ -67,17 +75,18 @@ def problem(answer: _Answer, detail: str, headers: Mapping[str, str] | None = No
 
 
 def install(app: FastAPI) -> None:
-    """Let every error leave the app as problem+json."""
+    """Let every error that is expected leave the app as problem+json."""
     app.exception_handler(errors.KaryometerError)(_domain_error)
     app.exception_handler(RequestValidationError)(_option_error)
     app.exception_handler(HTTPException)(_http_error)
-    app.exception_handler(Exception)(_unexpected_error)
 
 
 async def _domain_error(_: Request, exc: errors.KaryometerError) -> JSONResponse:
     answer = ANSWERS[type(exc)]
-    retry_after_s = exc.retry_after_s if isinstance(exc, errors.BusyError) else RETRY_AFTER_S
-    return problem(answer, str(exc), {"Retry-After": str(retry_after_s)} if answer.status == 503 else None)
+    headers = _HEADERS.get(answer.status, {})
+    if isinstance(exc, errors.RetryLaterError):
+        headers = {"Retry-After": str(exc.retry_after_s)}
+    return problem(answer, str(exc), headers)
 
 
 async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse:
@@ -97,7 +106,8 @@ async def _http_error(request: Request, exc: HTTPException) -> JSONResponse:
     return problem(_Answer(status, status.name.lower(), status.phrase), detail, exc.headers)
 
 
-async def _unexpected_error(request: Request, exc: Exception) -> JSONResponse:
+def unexpected_error(request: Request, exc: Exception) -> JSONResponse:
+    """What is said of a mistake of ours, which the log has in full."""
     logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
     answer = _Answer(500, "internal_error", "Something went wrong")
     return problem(answer, "The service made a mistake; its log says which. Please report it with the image.")

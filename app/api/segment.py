@@ -13,6 +13,7 @@ from app.api import answers
 from app.api.admission import TicketDependency
 from app.api.dependencies import SegmenterDependency, Upload, UploadDependency
 from app.api.documentation import PROBLEMS, upload_body
+from app.api.meter import Meter, MeterDependency
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
 from app.errors import OptionError
 from app.segmentation.formats import encode
@@ -44,6 +45,7 @@ _HEADERS = {
 )
 async def segment(
     segmenter: SegmenterDependency,
+    meter: MeterDependency,
     ticket: TicketDependency,
     upload: UploadDependency,
     query: Annotated[SegmentQuery, Query()],
@@ -55,27 +57,31 @@ async def segment(
     the scores of `POST /evaluate` too.
     """
     n_pixels = await run_sync(segmenter.pixels_to_segment, upload.image, query)
-    return await ticket.run(n_pixels, partial(_answer, upload, query, segmenter, accept))
+    return await ticket.run(n_pixels, partial(_answer, meter, upload, query, segmenter, accept))
 
 
-def _answer(upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: str) -> Response:
+def _answer(meter: Meter, upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: str) -> Response:
     file_format = query.format or preferred_format(accept)
     if upload.mask is not None and (file_format != "json" or query.page == "all"):
         raise OptionError("The scores of a mask come as JSON, for one page; ask for that, or leave the mask out.")
     pages = segmenter.segment_pages(upload.image, query, upload.filename)
+    meter.measured(pages)
     count = sum(page.count for page in pages)
     headers = {"X-Nucleus-Count": str(count), "X-Model": f"{segmenter.card.name}/{segmenter.card.version}"}
     if file_format != "json":
-        return Response(encode(pages, file_format), 200, headers, MEDIA_TYPES[file_format])
+        start = time.perf_counter()
+        content = encode(pages, file_format)
+        meter.encoded(start)
+        return Response(content, 200, headers, MEDIA_TYPES[file_format])
     evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(pages[0], upload.mask))
-    bodies = [_body(upload, page, query) | {"evaluation": evaluation} for page in pages]
+    bodies = [_body(meter, upload, page, query) | {"evaluation": evaluation} for page in pages]
     return JSONResponse({"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers)
 
 
-def _body(upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:
+def _body(meter: Meter, upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:
     start = time.perf_counter()
     included: dict[str, Any] = {name: answers.included(segmentation, name) for name in query.include}
-    encode_ms = round(1000 * (time.perf_counter() - start), 3)
+    encode_ms = meter.encoded(start)
     return {
         "count": segmentation.count,
         "image": answers.image_info(upload, segmentation),

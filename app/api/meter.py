@@ -1,0 +1,100 @@
+"""What a request measures: for the log and the metrics, and against the quota of its key."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Request
+
+from app.api.metrics import Metrics
+from app.errors import QuotaError
+from app.logs import RequestRecord, request_record
+from app.segmentation.pipeline import Segmentation
+
+_MINUTE_S = 60
+
+
+class Quota:
+    """Pixels a minute for each key: a bucket that holds one minute's, and fills as fast as it may be emptied.
+
+    How large an image is shows only when it is decoded, so it is charged afterwards: the bucket may be overdrawn, and
+    then lets nothing pass until that is made up for.
+
+    Parameters
+    ----------
+    pixels_per_minute
+        None for no limit.
+    clock
+        Seconds since any moment.
+
+    Examples
+    --------
+    >>> seconds = iter([0.0, 0.0, 10.0, 90.0])
+    >>> quota = Quota(600, clock=lambda: next(seconds))
+    >>> quota.charge("alice", 900)
+    >>> quota.wait_s("alice"), quota.wait_s("alice"), quota.wait_s("alice")
+    (30.0, 20.0, 0.0)
+    """
+
+    def __init__(self, pixels_per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._pixels_per_minute = pixels_per_minute
+        self._clock = clock
+        # When each key's bucket will be full again.
+        self._full_at: dict[str | None, float] = {}
+        self._lock = Lock()
+
+    def wait_s(self, key: str | None) -> float:
+        """How long until the bucket is no longer overdrawn; 0 if it is not."""
+        return max(0.0, self._full_at.get(key, -math.inf) - self._clock() - _MINUTE_S)
+
+    def charge(self, key: str | None, n_pixels: int) -> None:
+        """Take pixels out of the bucket."""
+        if self._pixels_per_minute is None:
+            return
+        with self._lock:
+            now = self._clock()
+            full_at = max(now, self._full_at.get(key, now))
+            self._full_at[key] = full_at + _MINUTE_S * n_pixels / self._pixels_per_minute
+
+
+class Meter(NamedTuple):
+    """Where one request's measurements go."""
+
+    metrics: Metrics
+    quota: Quota
+    record: RequestRecord
+
+    def measured(self, pages: Sequence[Segmentation]) -> None:
+        """Count and charge what was segmented."""
+        self.record.n_pixels = sum(page.labels.size for page in pages)
+        self.record.count = sum(page.count for page in pages)
+        self.metrics.measured(self.record.n_pixels, self.record.count)
+        for page in pages:
+            self.metrics.staged(page.timing_ms)
+        self.quota.charge(self.record.key, self.record.n_pixels)
+
+    def encoded(self, start: float) -> float:
+        """Milliseconds since `start`, of `time.perf_counter`, counted as those of encoding the answer."""
+        encode_ms = round(1000 * (time.perf_counter() - start), 3)
+        self.metrics.staged({"encode": encode_ms})
+        return encode_ms
+
+
+async def get_meter(request: Request) -> Meter:
+    """The meter of a request; ask for it before the upload, so that a refused one need not be read.
+
+    Raises
+    ------
+    QuotaError
+        The key has used up its pixels.
+    """
+    state = request.app.state
+    meter = Meter(state.metrics, state.quota, request_record.get(RequestRecord()))
+    if wait_s := math.ceil(meter.quota.wait_s(meter.record.key)):
+        raise QuotaError(f"The quota of pixels a minute is used up; try again in {wait_s} s.", wait_s)
+    return meter
+
+
+MeterDependency = Annotated[Meter, Depends(get_meter)]

@@ -1,0 +1,145 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from app.api.middleware import Mistakes
+from app.errors import SettingsError
+from app.main import create_app
+from app.settings import Settings
+from tests import fakes
+from tests.api.test_keys import DIGEST, with_keys
+from tests.synthetic import png
+
+IMAGE = png(np.eye(20, dtype=np.uint8) * 200)
+PAGE = "https://lab.example"
+
+
+@pytest.fixture
+def broken() -> Iterator[TestClient]:
+    """An app whose predictor is missing, open to pages of one origin."""
+    segmenter = fakes.segmenter()
+    segmenter.predictor = None  # type: ignore[assignment]
+    with TestClient(create_app(Settings(cors_origins=(PAGE,)), segmenter)) as client:
+        yield client
+
+
+def answers(client: TestClient, headers: dict[str, str]) -> dict[int, Any]:
+    """One answer of each kind."""
+    all_answers = [
+        client.get("/health/live", headers=headers),
+        client.get("/", headers=headers, follow_redirects=False),
+        client.get("/nothing", headers=headers),
+        client.get("/segment", headers=headers),
+        client.post("/segment?threshold=2", files={"image": IMAGE}, headers=headers),
+        client.post("/segment", files={"image": IMAGE}, headers=headers),
+    ]
+    return {answer.status_code: answer for answer in all_answers}
+
+
+def test_every_answer_has_the_requests_id_and_tells_browsers_to_be_careful(broken: TestClient) -> None:
+    of_each_kind = answers(broken, {"x-request-id": "Run-7_b.2"})
+    assert of_each_kind.keys() == {200, 307, 404, 405, 422, 500}
+    for answer in of_each_kind.values():
+        assert answer.headers["x-request-id"] == "Run-7_b.2"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "script-src 'self';" in policy
+
+
+@pytest.mark.parametrize("wanted", ["", "a b", "x" * 65, "é", 'a"b', "a/b", "{}"])
+def test_another_id_is_made_where_the_clients_is_not_a_sane_one(client: TestClient, wanted: str) -> None:
+    ids = {client.get("/version", headers={b"x-request-id": wanted.encode()}).headers["x-request-id"] for _ in range(2)}
+    assert len(ids) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", made) for made in ids)
+
+
+def test_measurements_are_not_kept_but_files_of_the_page_are(client: TestClient) -> None:
+    assert client.post("/segment?format=csv", files={"image": IMAGE}).headers["cache-control"] == "no-store"
+    assert "cache-control" not in client.get("/static-offline-docs/swagger-ui.css").headers
+
+
+def test_only_the_pages_own_scripts_may_run(client: TestClient) -> None:
+    policy = client.get("/docs").headers["content-security-policy"]
+    (scripts,) = re.findall("script-src ([^;]*);", policy)
+    assert re.fullmatch(r"'self' 'sha256-[A-Za-z0-9+/]{43}='", scripts)
+
+
+def test_pages_from_elsewhere_may_not_ask(client: TestClient) -> None:
+    answer = client.get("/version", headers={"origin": PAGE})
+    preflight = client.options("/segment", headers={"origin": PAGE, "access-control-request-method": "POST"})
+    assert preflight.status_code == 405
+    assert not [name for each in (answer, preflight) for name in each.headers if name.startswith("access-control")]
+
+
+def test_pages_of_the_origins_that_are_set_may(broken: TestClient) -> None:
+    wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization,content-type"}
+    preflight = broken.options("/segment", headers={"origin": PAGE} | wanted)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == PAGE
+    assert preflight.headers["x-request-id"]
+    for answer in answers(broken, {"origin": PAGE}).values():
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert "X-Nucleus-Count" in answer.headers["access-control-expose-headers"]
+        assert "access-control-allow-credentials" not in answer.headers
+    for other in ("http://lab.example", f"{PAGE}.evil.example", "null"):
+        assert "access-control-allow-origin" not in broken.get("/version", headers={"origin": other}).headers
+        assert broken.options("/segment", headers={"origin": other} | wanted).status_code == 400
+
+
+def test_a_browser_may_ask_whether_it_may_without_a_key(tmp_path: Path) -> None:
+    settings = with_keys(tmp_path / "keys", f"alice:{DIGEST}", cors_origins=(PAGE,))
+    with TestClient(create_app(settings, fakes.segmenter())) as client:
+        wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        assert client.options("/segment", headers={"origin": PAGE} | wanted).status_code == 200
+        assert client.post("/segment", headers={"origin": PAGE}).headers["access-control-allow-origin"] == PAGE
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", ()),
+        ("*", ("*",)),
+        ("https://a.example, http://localhost:3000,", ("https://a.example", "http://localhost:3000")),
+    ],
+)
+def test_origins_come_with_commas(monkeypatch: pytest.MonkeyPatch, value: str, origins: tuple[str, ...]) -> None:
+    monkeypatch.setenv("KARYOMETER_CORS_ORIGINS", value)
+    assert Settings.from_environment().cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "value", ["lab.example", "https://lab.example/", "https://a.example https://b.example", "null"]
+)
+def test_what_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("KARYOMETER_CORS_ORIGINS", value)
+    with pytest.raises(SettingsError, match=r"KARYOMETER_CORS_ORIGINS .* commas"):
+        Settings.from_environment()
+
+
+@pytest.mark.parametrize("kind", ["http", "lifespan"])
+def test_a_mistake_that_cannot_be_answered_any_more_is_raised(kind: str) -> None:
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        if kind == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("a mistake")
+
+    async def run() -> None:
+        async def nothing(*_: Any) -> Any:
+            return None
+
+        with pytest.raises(RuntimeError, match="a mistake"):
+            await Mistakes(app)({"type": kind}, nothing, nothing)
+
+    anyio.run(run)
