@@ -27,6 +27,8 @@ class TrainingConfig(BaseModel):
     sampling
         `resized`: every image once an epoch, resized to `image_size_px`, as the original recipe does. `crops`: as many
         varied crops of `image_size_px` an epoch as there are images, at the images' own resolution.
+    empty_part
+        Of the crops, those that are text or noise and hold no nuclei.
     optimiser
         `adam` (Kingma & Ba 2015), or `muon`, see `training.muon`.
     learning_rate, cooldown
@@ -45,6 +47,7 @@ class TrainingConfig(BaseModel):
     heads: tuple[Head, ...] = ("probability",)
     sampling: Literal["resized", "crops"] = "resized"
     image_size_px: tuple[int, int]
+    empty_part: float = Field(0, ge=0, le=1)
     normalisation: Normalisation = Normalisation(low_percentile=PERCENTILES[0], high_percentile=PERCENTILES[1])
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)

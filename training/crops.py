@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from training.augment import recolour, warp
 from training.config import TrainingConfig
 from training.dataset import Sample
+from training.empty import empty_image
 from training.splits import Splits
 from training.targets import WEIGHT, Arrays, instance_targets, read_all
 
@@ -66,9 +67,16 @@ class Crops:
     def crop(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Image `(*image_size_px, 3)` and target `(*image_size_px, 5)` of crop `n`."""
         generator = np.random.default_rng((self._config.seed, n))
+        if self._config.empty_part and generator.random() < self._config.empty_part:
+            return self._empty(generator)
         chosen = self._annotated[generator.choice(len(self._annotated), p=self._probabilities)]
         image, target = warp(chosen.image, chosen.target, chosen.diameter_px, self._config.image_size_px, generator)
         return recolour(image, generator), target
+
+    def _empty(self, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        size_px = self._config.image_size_px
+        target = instance_targets(np.zeros(size_px, np.int32)) / np.float32(np.iinfo(np.uint8).max)
+        return recolour(empty_image(size_px, generator), generator), target
 
     def batches(self, first_crop: int) -> tf.data.Dataset:
         """Batches from one crop on, prepared beside the training."""

@@ -142,3 +142,24 @@ def test_all_damaged_files_are_named(kaggle: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DatasetError) as caught:
         load_annotated(samples, splits, CONFIG, "train")
     assert all(sample.image_path in str(caught.value) for sample in samples)
+
+
+def test_empty_crops_show_text_or_noise_and_ask_for_nothing() -> None:
+    one = [annotated(discs((60, 60), (30, 30, 20)))]
+    crops = Crops(one, CONFIG.changed(empty_part=1, image_size_px=(64, 64)))
+    images = []
+    for n in range(40):
+        image, target = crops.crop(n)
+        assert (image.shape, target.shape) == ((64, 64, 3), (64, 64, WEIGHT + 1))
+        assert target[..., [FOREGROUND, DISTANCE]].max() == 0
+        assert (target[..., WEIGHT] > 0).all()
+        assert (image.min() >= 0, image.max() <= 1, np.ptp(image) > 0.1) == (True, True, True)
+        images.append(image)
+    assert len({image.tobytes() for image in images}) == 40
+    assert any(not np.array_equal(image[..., 0], image[..., 1]) for image in images)
+
+
+def test_some_crops_are_empty() -> None:
+    crops = Crops([annotated(np.ones((60, 60), np.int32))], CONFIG.changed(empty_part=0.5))
+    n_empty = sum(crops.crop(n)[1][..., FOREGROUND].max() == 0 for n in range(100))
+    assert 35 < n_empty < 65
