@@ -75,7 +75,7 @@ class Crops:
 
     def _empty(self, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         size_px = self._config.image_size_px
-        target = instance_targets(np.zeros(size_px, np.int32)) / np.float32(np.iinfo(np.uint8).max)
+        target = np.divide(instance_targets(np.zeros(size_px, np.int32)), np.iinfo(np.uint8).max, dtype=np.float32)
         return recolour(empty_image(size_px, generator), generator), target
 
     def batches(self, first_crop: int) -> tf.data.Dataset:

@@ -10,7 +10,7 @@ from app.segmentation.normalise import normalise
 from training.config import PERCENTILES
 
 _FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
-_LARGEST_BLUR_PX = 6.0
+_SMALLEST_BLUR_PX, _LARGEST_BLUR_PX = 0.3, 6.0
 
 
 def empty_image(size_px: tuple[int, int], generator: np.random.Generator) -> NDArray[np.float32]:
@@ -23,8 +23,10 @@ def _noise(size_px: tuple[int, int], generator: np.random.Generator) -> NDArray[
     """From single pixels to blotches, grey or coloured."""
     noise = generator.standard_normal((*size_px, int(generator.choice((1, 3)))), np.float32)
     blur_px = generator.uniform(0, _LARGEST_BLUR_PX) * generator.integers(2)
-    blurred = cv2.GaussianBlur(noise, (0, 0), blur_px) if blur_px > 0.3 else noise
-    return blurred.reshape(*size_px, -1).squeeze(axis=2) if noise.shape[2] == 1 else blurred
+    if blur_px > _SMALLEST_BLUR_PX:
+        # OpenCV drops a single channel's axis.
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur_px), np.float32).reshape(noise.shape)
+    return np.broadcast_to(noise, (*size_px, 3))
 
 
 def _text(size_px: tuple[int, int], generator: np.random.Generator) -> NDArray[np.uint8]:
