@@ -56,7 +56,7 @@ def measure(
     Table
         Columns of N values each, rows in the order of the labels. Boxes are half-open. `orientation_rad` is the angle
         between the rows' axis and the longer axis, from -pi/2 to pi/2. `circularity` is 4 pi area / perimeter^2, at
-        most 1. `solidity` is the area over that of the convex hull. `nearest_neighbour` is the distance between
+        most 1. `solidity` is the part of the pixels in the convex hull. `nearest_neighbour` is the distance between
         centroids, NaN where there is but one nucleus. Intensities are in the image's own units, in colour those of the
         mean over channels; where there are several channels each follows with its number, as in `intensity_mean_c0`.
         `intensity_background` is the median around the nucleus, `BACKGROUND_GAP_PX` away and `BACKGROUND_WIDTH_PX`
@@ -94,7 +94,7 @@ def _shapes(regions: Regions) -> Table:
     angle = np.arctan2(2 * both, rows - columns) / 2
     table["orientation_rad"] = np.where(half_gap > _ROUNDING * major, angle, np.pi / 4)
     table["eccentricity"] = np.sqrt(1 - np.divide(minor, major, out=np.ones(regions.n), where=major > 0))
-    table["solidity"] = np.minimum(regions.area_px / regions.convex_area(), 1)
+    table["solidity"] = regions.area_px / regions.convex_area()
     with np.errstate(divide="ignore"):
         table["circularity"] = np.minimum(4 * np.pi * table["area_px"] / np.square(table["perimeter_px"]), 1)
     return table

@@ -115,20 +115,21 @@ class Regions:
         return np.bincount(own, _PERIMETER[kind], self.n + 1)[1:].astype(np.float64)
 
     def convex_area(self) -> NDArray[np.float64]:
-        """Area of the convex hull around the middles of the pixels' edges."""
+        """Pixels whose middles lie in the convex hull of all pixels' middles, counted by Pick's theorem (1899)."""
         if not self.n:
             return np.zeros(0)
         # Nothing between the first and the last pixel of a row can be on the hull.
         rows, columns = (axis.astype(np.int32) for axis in (self._rows, self._columns))
-        new_row = np.flatnonzero(np.diff(rows, prepend=-1) | np.diff(self._number, prepend=0))
-        ends = np.append(new_row[1:], rows.size) - 1
-        # In half pixels, so that the middles of edges are whole numbers.
-        row, first, last = 2 * rows[new_row], 2 * columns[new_row], 2 * columns[ends]
-        around = [(first - 1, row), (last + 1, row)] + [(end, row + edge) for end in (first, last) for edge in (-1, 1)]
-        points = np.stack([np.stack(point, axis=1) for point in around], axis=1)
-        stops = np.searchsorted(self._number[new_row], np.arange(1, self.n + 2))
-        hulls = (cv2.convexHull(points[start:stop].reshape(-1, 2)) for start, stop in pairwise(stops))
-        return np.array([cv2.contourArea(hull) for hull in hulls]) / 4
+        first = np.flatnonzero(np.diff(rows, prepend=-1) | np.diff(self._number, prepend=0))
+        last = np.append(first[1:], rows.size) - 1
+        ends = np.stack([first, last], axis=1)
+        points = np.stack([columns[ends], rows[ends]], axis=2)
+        stops = np.searchsorted(self._number[first], np.arange(1, self.n + 2))
+        hulls = [cv2.convexHull(points[start:stop].reshape(-1, 2))[:, 0] for start, stop in pairwise(stops)]
+        edges = np.concatenate([hull - np.roll(hull, 1, axis=0) for hull in hulls])
+        starts = np.cumsum([0, *map(len, hulls[:-1])])
+        on_edge = np.add.reduceat(np.gcd(edges[:, 0], edges[:, 1]), starts)
+        return np.array([cv2.contourArea(hull) for hull in hulls]) + on_edge / 2 + 1
 
 
 def medians(values: NDArray[Any], number: NDArray[Any], n_values: NDArray[np.int64]) -> NDArray[np.float64]:
