@@ -93,11 +93,14 @@ class DecodeProcesses:
 class _Process:
     """A process, the pipe to it, and the folder for its temporary files."""
 
+    _temporary: tempfile.TemporaryDirectory[str]
+    _connection: Connection
+    _process: ForkServerProcess
+    _has_started: bool
+
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
-        self._connection, self._process = self._started()
-        self._has_started = False
+        self._start()
 
     def ask(self, call: Any, max_seconds: float) -> Any:
         """The answer, or the exception that was raised instead."""
@@ -110,9 +113,7 @@ class _Process:
     def replace(self) -> None:
         """Start anew, without what it may have left."""
         self.end()
-        self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
-        self._connection, self._process = self._started()
-        self._has_started = False
+        self._start()
 
     def end(self) -> None:
         """Kill it: it holds nothing that would have to be kept."""
@@ -127,12 +128,14 @@ class _Process:
             raise TimeoutError
         return self._connection.recv()
 
-    def _started(self) -> tuple[Connection, ForkServerProcess]:
-        ours, theirs = _CONTEXT.Pipe()
-        process = _CONTEXT.Process(target=_serve, args=(theirs, self._max_bytes, self._temporary.name), daemon=True)
-        process.start()
+    def _start(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
+        self._connection, theirs = _CONTEXT.Pipe()
+        of_child = (theirs, self._max_bytes, self._temporary.name)
+        self._process = _CONTEXT.Process(target=_serve, args=of_child, daemon=True)
+        self._process.start()
         theirs.close()
-        return ours, process
+        self._has_started = False
 
 
 def _serve(connection: Connection, max_bytes: int, temporary: str) -> None:

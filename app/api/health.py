@@ -4,7 +4,6 @@ from fastapi import APIRouter
 
 from app import __version__
 from app.api.admission import AdmissionDependency
-from app.api.dependencies import SegmenterDependency
 from app.api.documentation import PROBLEMS
 from app.api.schemas import Health, Version
 
@@ -18,7 +17,7 @@ async def live() -> Health:
 
 
 @router.get("/health/ready", summary="Is the model loaded and warm?", responses={503: PROBLEMS[503]})
-async def ready(_: AdmissionDependency, __: SegmenterDependency) -> Health:
+async def ready(_: AdmissionDependency) -> Health:
     """503 until the model is loaded and warm, and again as soon as the service is about to stop."""
     return Health(status="ready")
 

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from app.api.metrics import Metrics
 from app.errors import QuotaError
 from app.logs import RequestRecord, request_record
-from app.segmentation.pipeline import Segmentation
+from app.segmentation.pipeline import Segmentation, milliseconds_since
 
 _MINUTE_S = 60
 
@@ -77,7 +77,7 @@ class Meter(NamedTuple):
 
     def encoded(self, start: float) -> float:
         """Milliseconds since `start`, of `time.perf_counter`, counted as those of encoding the answer."""
-        encode_ms = round(1000 * (time.perf_counter() - start), 3)
+        encode_ms = milliseconds_since(start)
         self.metrics.staged({"encode": encode_ms})
         return encode_ms
 

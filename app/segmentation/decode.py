@@ -25,7 +25,7 @@ from app.errors import (
 )
 from app.segmentation.caveats import Caveat, contrast_caveats
 from app.segmentation.channels import choose_channel
-from app.segmentation.decode_bio import open_bio
+from app.segmentation.decode_bio import READERS, open_bio
 from app.segmentation.decode_picture import open_picture, picture_size
 from app.segmentation.decode_tiff import open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
@@ -134,9 +134,14 @@ def decode_image(
 
 
 def claimed_pixels(data: bytes, page: Page | None) -> int:
-    """The pixels to be decoded, by the file's header; 0 of a damaged one, which decoding refuses."""
+    """The pixels to be decoded, by the file's header; 0 of a damaged one, which decoding refuses.
+
+    The headers of microscopes' formats are read by their decoders alone: of these it is the number of bytes.
+    """
     try:
         with _damage_told(data, "image") as file_format:
+            if file_format in READERS:
+                return len(data)
             if file_format != "TIFF":
                 return math.prod(picture_size(data, file_format))
             height, width, n_pages = tiff_size(data)
@@ -289,7 +294,7 @@ def _open(data: bytes, file_format: str, max_pixels: int, subject: Subject) -> S
             stack = open_tiff(data, subject)
             check_size(stack.height, stack.width, max_pixels, subject)
             return stack
-        case "CZI" | "ND2" | "LIF" | "OME-Zarr":
+        case _ if file_format in READERS:
             return open_bio(data, file_format, subject, max_pixels)
         case _:
             return open_picture(data, file_format, max_pixels, subject)

@@ -176,7 +176,7 @@ class Segmenter:
         """
         start = time.perf_counter()
         pages = self._call(decode_pages, data, self.max_pixels, options.channel, options.page)
-        timing_ms = {"decode": _milliseconds(start) / max(1, len(pages))}
+        timing_ms = {"decode": milliseconds_since(start) / max(1, len(pages))}
         return [self._segment_page(decoded, options, filename, dict(timing_ms)) for decoded in pages]
 
     def segment(self, data: bytes, options: SegmentationOptions, filename: str | None = None) -> Segmentation:
@@ -318,8 +318,9 @@ def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
 def _timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
-    timing_ms[stage] = _milliseconds(start)
+    timing_ms[stage] = milliseconds_since(start)
 
 
-def _milliseconds(start: float) -> float:
+def milliseconds_since(start: float) -> float:
+    """As `time.perf_counter` has them, to the microsecond."""
     return round(1000 * (time.perf_counter() - start), 3)

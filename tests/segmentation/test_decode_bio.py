@@ -22,7 +22,7 @@ from app.errors import (
 )
 from app.isolation import DecodeProcesses
 from app.segmentation import bio_header, decode_bio
-from app.segmentation.decode import DecodedImage, decode_image, decode_mask, decode_pages
+from app.segmentation.decode import DecodedImage, claimed_pixels, decode_image, decode_mask, decode_pages
 from app.sources import Source
 from tests import bio_files
 from tests.bio_files import NAMES, PIXEL_SIZE_UM
@@ -122,6 +122,10 @@ def test_the_reader_itself_lays_out_every_page(kind: str, tmp_path: Path) -> Non
     assert (fields["height"], fields["width"], fields["n_pages"], fields["n_channels"]) == (16, 20, 6, 2)
     for number, (t, z) in enumerate(np.ndindex(2, 3)):
         np.testing.assert_array_equal(read_page(number), np.moveaxis(STACK[t, z], 0, -1))
+
+
+def test_they_count_in_the_queue_though_their_headers_are_not_read(made: bytes) -> None:
+    assert claimed_pixels(made, None) == len(made)
 
 
 def test_all_pages_are_read_from_one_file_that_is_let_go(made: bytes) -> None:
