@@ -12,6 +12,8 @@ SCALES = (0.5, 2.0)
 # Of the scale's logarithm: most crops come near their own size.
 _SCALE_DEVIATION = 0.3
 DIAMETERS_PX = (7.0, 110.0)
+# Of the crops, those that hold the image's own pixels: interpolation blurs, and what is served is not interpolated.
+_EXACT_PART = 0.5
 _ELASTIC_SPACING_PX = 32
 _ELASTIC_LARGEST_PX = 2.0
 
@@ -23,7 +25,7 @@ def warp(
     size_px: tuple[int, int],
     generator: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cut a crop at a random place, turned, mirrored, scaled and bent.
+    """Cut a crop at a random place, mirrored and turned; half of them by quarters, the others scaled and bent too.
 
     Beyond the image's edge the image is mirrored, and nothing is learned: the target, its weight included, is 0.
 
@@ -43,10 +45,14 @@ def warp(
     tuple of ndarray
         The crop of the image `(*size_px, 3)` and of the target `(*size_px, 5)`, both in [0, 1].
     """
-    scale = np.clip(np.exp(generator.normal(0, _SCALE_DEVIATION)), *SCALES)
-    scale = np.clip(scale, min(1, DIAMETERS_PX[0] / diameter_px), max(1, DIAMETERS_PX[1] / diameter_px))
-    stretch = np.exp(generator.uniform(-0.15, 0.15))
-    angle = generator.uniform(0, 2 * np.pi)
+    is_exact = generator.random() < _EXACT_PART
+    if is_exact:
+        scale, stretch, angle = 1.0, 1.0, generator.integers(4) * np.pi / 2
+    else:
+        scale = np.clip(np.exp(generator.normal(0, _SCALE_DEVIATION)), *SCALES)
+        scale = np.clip(scale, min(1, DIAMETERS_PX[0] / diameter_px), max(1, DIAMETERS_PX[1] / diameter_px))
+        stretch = np.exp(generator.uniform(-0.15, 0.15))
+        angle = generator.uniform(0, 2 * np.pi)
     mirror = generator.choice((-1, 1))
     to_source = (
         np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -59,7 +65,10 @@ def warp(
         for length, half in zip(image.shape, np.divide(size_px, 2 * scale))
     ]
     rows, columns = np.indices(size_px, np.float32) - (np.array(size_px, np.float32) - 1).reshape(2, 1, 1) / 2
-    rows, columns = (place + _bend(size_px, generator) for place in (rows, columns))
+    if is_exact:
+        centre = [np.floor(place) + (length - 1) % 2 / 2 for place, length in zip(centre, size_px)]
+    else:
+        rows, columns = (place + _bend(size_px, generator) for place in (rows, columns))
     source = [np.float32(centre[i] + to_source[i, 0] * rows + to_source[i, 1] * columns) for i in range(2)]
     blur_px = 0.4 / scale if scale < 1 else 0
 

@@ -22,6 +22,8 @@ class TrainingConfig(BaseModel):
     filters, dropout
         Of U-Nets: filters a level, the deepest last, and the part of the activations that is dropped between two
         convolutions.
+    residuals
+        Of `fast_unet`: residual convolutions a level, after the level's first.
     heads
         What the network answers: one map each.
     sampling
@@ -44,6 +46,7 @@ class TrainingConfig(BaseModel):
     architecture: Literal["alexnet_fcn", "fast_unet", "fc_densenet56", "fc_densenet103", "unet"]
     filters: tuple[int, ...] = ()
     dropout: float = Field(0, ge=0, lt=1)
+    residuals: tuple[int, ...] = ()
     heads: tuple[Head, ...] = ("probability",)
     sampling: Literal["resized", "crops"] = "resized"
     image_size_px: tuple[int, int]
@@ -67,14 +70,16 @@ _FAST = TrainingConfig(
     preset="fast",
     architecture="fast_unet",
     filters=(24, 64, 96, 128, 192),
+    residuals=(3, 2, 2, 1, 1),
     heads=NUCLEI_HEADS,
     sampling="crops",
     image_size_px=(256, 256),
+    empty_part=0.04,
     batch_size=4,
-    epochs=70,
+    epochs=50,
     optimiser="muon",
-    learning_rate=6e-3,
-    cooldown=0.8,
+    learning_rate=4e-3,
+    cooldown=0.9,
     seed=0,
 )
 _ORIGINAL = TrainingConfig(
@@ -99,6 +104,7 @@ PRESETS = {
         _FAST.changed(
             preset="tiny-crops",
             filters=(4, 8),
+            residuals=(2, 1),
             image_size_px=(32, 32),
             epochs=3,
             learning_rate=1e-2,
@@ -110,14 +116,20 @@ PRESETS = {
             preset="unet",
             architecture="unet",
             filters=_ORIGINAL.filters,
+            residuals=(),
             dropout=_ORIGINAL.dropout,
             optimiser="adam",
             learning_rate=1e-3,
         ),
-        _FAST.changed(preset="fc-densenet56", architecture="fc_densenet56", filters=()),
-        _FAST.changed(preset="fc-densenet103", architecture="fc_densenet103", filters=()),
+        _FAST.changed(preset="fc-densenet56", architecture="fc_densenet56", filters=(), residuals=()),
+        _FAST.changed(preset="fc-densenet103", architecture="fc_densenet103", filters=(), residuals=()),
         _FAST.changed(
-            preset="alexnet-fcn", architecture="alexnet_fcn", filters=(), optimiser="adam", learning_rate=3e-4
+            preset="alexnet-fcn",
+            architecture="alexnet_fcn",
+            filters=(),
+            residuals=(),
+            optimiser="adam",
+            learning_rate=3e-4,
         ),
     )
 }

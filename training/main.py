@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--preset", choices=sorted(PRESETS), default="original", help="configuration (%(default)s)")
     train.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoints and logs go")
     train.add_argument("--splits", type=Path, metavar="CSV", help="image_id,split,modality; without it a seeded split")
+    train.add_argument(
+        "--begin-with", type=Path, metavar="FOLDER", help="an exported model whose weights are the first"
+    )
     train.add_argument("--resume", action="store_true", help="continue the run from its newest checkpoint")
     train.add_argument("--epochs", type=int, metavar="N", help="stop after this many; the others follow with --resume")
     train.add_argument("--minutes", type=float, metavar="N", help="train for so long instead of the preset's epochs")
@@ -123,10 +126,10 @@ def _train(options: argparse.Namespace) -> None:
     logger.info("Training %s on %s.", config.preset, describe_device())
     if config.sampling == "resized":
         arrays = {split: load_arrays(of_split, config, split) for split, of_split in chosen.items()}
-        train(arrays["train"], arrays["val"], config, n_epochs, run)
+        train(arrays["train"], arrays["val"], config, n_epochs, run, options.begin_with)
     else:
         annotated = {split: load_annotated(of_split, splits, config, split) for split, of_split in chosen.items()}
-        train(annotated["train"], middles(annotated["val"], config), config, n_epochs, run)
+        train(annotated["train"], middles(annotated["val"], config), config, n_epochs, run, options.begin_with)
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -18,7 +18,9 @@ from training.dataset import DatasetError, Sample
 # Channels of `instance_targets`; all but the last are what the heads learn, in their order.
 FOREGROUND, DISTANCE, OFFSET, WEIGHT = 0, 1, slice(2, 4), 4
 NEIGHBOUR_PX = 5
-BACKGROUND_WEIGHT = 0.2
+LEAST_WEIGHT = 0.2
+# Smaller nuclei weigh more, in proportion to their diameter, up to 1.
+_LIGHTEST_DIAMETER_PX = 16
 
 
 class Arrays(NamedTuple):
@@ -111,8 +113,8 @@ def instance_targets(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
         its largest one. `OFFSET`, rows and columns: how far the pixel lies from the nucleus's centroid, as a part of
         its farthest pixel's, 0 to 1 for -1 to 1; it leaps where nuclei touch (after HoVer-Net, Graham et al. 2019,
         arXiv:1812.06499, but the same however the image is turned). `WEIGHT`: least where all is background or
-        one nucleus, most between neighbours that nearly touch (the weight map of Ronneberger, Fischer & Brox 2015,
-        in its simplest form).
+        one large nucleus, more in and around small ones, most between neighbours that nearly touch (after the weight
+        map of Ronneberger, Fischer & Brox 2015).
     """
     distance = np.zeros(labels.shape, np.float32)
     offset = np.full((*labels.shape, 2), 0.5, np.float32)
@@ -133,5 +135,9 @@ def instance_targets(labels: NDArray[np.int32]) -> NDArray[np.uint8]:
     near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (NEIGHBOUR_PX, NEIGHBOUR_PX))
     largest = cv2.dilate(labels.astype(np.float32), near)
     smallest = -cv2.dilate(np.where(labels > 0, -labels, -np.inf).astype(np.float32), near)
-    weight = np.where((largest > 0) & (largest != smallest), 1, BACKGROUND_WEIGHT)
+    diameters_px = 2 * np.sqrt(np.bincount(labels.ravel()) / np.pi)
+    of_nucleus = np.clip(LEAST_WEIGHT * _LIGHTEST_DIAMETER_PX / np.maximum(1, diameters_px), LEAST_WEIGHT, 1)
+    of_nucleus[0] = LEAST_WEIGHT
+    own = cv2.dilate(of_nucleus[labels].astype(np.float32), near)
+    weight = np.where((largest > 0) & (largest != smallest), 1, own)
     return (np.dstack([labels > 0, distance, offset, weight]) * 255).round().astype(np.uint8)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,9 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm.keras import TqdmCallback
 
+from app.segmentation.model_card import Contract
 from training.architectures import ARCHITECTURES
 from training.config import TrainingConfig
 from training.crops import Annotated, Crops
+from training.dataset import DatasetError
 from training.losses import nuclei_loss
 from training.muon import ConvolutionalMuon
 from training.run import Run
@@ -25,7 +28,12 @@ _WEIGHT_DECAY = 0.01
 
 
 def train(
-    images: Arrays | list[Annotated], val_arrays: Arrays, config: TrainingConfig, n_epochs: int, run: Run
+    images: Arrays | list[Annotated],
+    val_arrays: Arrays,
+    config: TrainingConfig,
+    n_epochs: int,
+    run: Run,
+    predecessor: Path | None = None,
 ) -> None:
     """Train from the run's newest checkpoint, if it has one, until `n_epochs` of the configured epochs are done.
 
@@ -39,9 +47,13 @@ def train(
         What the best epoch is chosen by.
     config, run
         The configuration, and where the run is kept.
+    predecessor
+        Folder of an exported model, see `inherit`.
 
     Raises
     ------
+    DatasetError
+        Nothing can be inherited from the predecessor.
     KeyboardInterrupt
         Ctrl-C; the checkpoint of the last whole epoch and the curves so far are kept.
     """
@@ -51,6 +63,8 @@ def train(
     with _strategy().scope():
         first_epoch = run.last_epoch()
         model = run.load_last() if first_epoch else build(config)
+        if predecessor and not first_epoch:
+            inherit(model, predecessor)
     n_steps = math.ceil(len(images.image if isinstance(images, Arrays) else images) / config.batch_size)
     history = keras.callbacks.CSVLogger(str(run.history_path), append=True)
     callbacks = [
@@ -101,6 +115,32 @@ def build(config: TrainingConfig) -> keras.Model:
     else:
         model.compile(optimiser, nuclei_loss)
     return model
+
+
+def inherit(model: keras.Model, predecessor: Path) -> None:
+    """Let layers begin with the weights of an exported model's layers of the same name and shape.
+
+    Raises
+    ------
+    DatasetError
+        The folder holds no model, or none of its layers fits.
+    """
+    try:
+        exported = tf.saved_model.load(str(predecessor))
+    except OSError as exc:
+        raise DatasetError(f"{predecessor} holds no exported model; give a folder that `export` wrote.") from exc
+    weights = {
+        variable.name.partition(":")[0]: variable for variable in exported.signatures[Contract().signature].variables
+    }
+    fitting = [
+        variable
+        for variable in model.variables
+        if variable.path in weights and variable.shape == tuple(weights[variable.path].shape)
+    ]
+    if not fitting:
+        raise DatasetError(f"{predecessor} has no layers of this architecture; begin with a model of the same preset.")
+    for variable in fitting:
+        variable.assign(weights[variable.path])
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:

@@ -39,7 +39,7 @@ def test_a_nucleus_cut_by_the_images_edge_peaks_there() -> None:
 
 
 def test_offsets_turn_with_the_image() -> None:
-    one = annotated(discs((300, 300), (150, 150, 100)))
+    one = annotated(discs((200, 200), (100, 100, 95)))
     for seed in range(10):
         target = warp(one.image, one.target, 200, (64, 64), np.random.default_rng(seed))[1]
         inside = target[..., FOREGROUND] == 1
@@ -88,6 +88,33 @@ def test_image_and_target_are_warped_alike() -> None:
         assert not target[..., FOREGROUND][target[..., WEIGHT] == 0].any()
         n_beyond += not learned.all()
     assert n_beyond > 5
+
+
+def test_half_of_the_crops_hold_the_images_own_pixels() -> None:
+    image = np.random.default_rng(0).permutation(np.arange(1, 100 * 120 * 3 + 1, dtype=np.uint16)).reshape(100, 120, 3)
+    target = instance_targets(discs((100, 120), (40, 40, 20), (70, 80, 9)))
+    n_exact = 0
+    for seed in range(60):
+        crop, target_crop = warp(image, target, 40, (64, 64), np.random.default_rng(seed))
+        pixels = (crop * 65_535).round().astype(int)
+        turned = [np.rot90(side, turns) for turns in range(4) for side in (image, image[:, ::-1])]
+        places = [np.argwhere((side == pixels[0, 0]).all(axis=2)) for side in turned]
+        found = [
+            turns
+            for turns, place in enumerate(places)
+            for row, column in place
+            if np.array_equal(turned[turns][row : row + 64, column : column + 64], pixels)
+        ]
+        n_exact += len(found)
+        if found:
+            np.testing.assert_array_equal(np.unique(target_crop[..., FOREGROUND]), [0, 1])
+    assert 20 < n_exact < 40
+
+
+def test_small_nuclei_weigh_more() -> None:
+    weight = instance_targets(discs((60, 90), (30, 25, 15), (10, 60, 2), (40, 70, 4)))[..., WEIGHT]
+    assert weight[30, 25] == weight[55, 85] < weight[40, 70] < weight[10, 60] < 255
+    assert weight[10, 63] == weight[10, 60]
 
 
 def test_scales_keep_nuclei_between_the_smallest_and_the_largest() -> None:

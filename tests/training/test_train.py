@@ -99,6 +99,34 @@ def test_ctrl_c_leaves_a_checkpoint_that_can_be_resumed(
     assert Run(folder).last_epoch() == 2
 
 
+def test_a_network_begins_with_the_weights_of_its_predecessor(
+    kaggle: Path, tiny_crops_run: Path, tiny_crops_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Run(tiny_crops_run).config
+    deeper = train_module.build(config.changed(residuals=(3, 1)))
+    image = np.random.default_rng(0).random((1, 64, 64, 3)).astype(np.float32)
+    train_module.inherit(deeper, tiny_crops_model)
+    # What the predecessor lacks begins as nothing.
+    np.testing.assert_allclose(deeper(image), Run(tiny_crops_run).load_best()(image), atol=1e-5)
+
+    begun = []
+    monkeypatch.setattr(train_module, "inherit", lambda _, folder: begun.append(folder))
+    start = ["train", "--preset", "tiny-crops", "--data", str(kaggle), "--run", str(tmp_path / "run")]
+    start += ["--begin-with", str(tiny_crops_model)]
+    assert main([*start, "--epochs", "1"]) == main([*start, "--epochs", "2", "--resume"]) == 0
+    assert begun == [tiny_crops_model]
+
+
+def test_a_predecessor_must_fit(
+    kaggle: Path, tiny_model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = ["train", "--preset", "tiny-crops", "--data", str(kaggle), "--run"]
+    assert main([*start, str(tmp_path / "1"), "--begin-with", str(tmp_path)]) == 1
+    assert "holds no exported model" in caplog.text
+    assert main([*start, str(tmp_path / "2"), "--begin-with", str(tiny_model)]) == 1
+    assert "has no layers of this architecture" in caplog.text
+
+
 def test_rows_of_an_epoch_that_was_not_checkpointed_leave_the_history(kaggle: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert main(arguments(kaggle, folder, 1)) == 0

@@ -15,13 +15,14 @@ def fast_unet(config: TrainingConfig) -> keras.Model:
 
     The stem's kernel sees every pixel, and the head writes every pixel (the sub-pixel convolution of Shi et al. 2016,
     arXiv:1609.05158, written as a transposed one), so that outlines keep their full resolution while the costly levels
-    have a quarter of the pixels. A level is a convolution and a residual one (He et al. 2016, arXiv:1512.03385), each
-    with batch normalisation. With filters 24, 64, 96, 128 and 192 it has 1,879,588 parameters.
+    have a quarter of the pixels. A level is a convolution and some residual ones (He et al. 2016, arXiv:1512.03385),
+    each with batch normalisation; residuals begin as nothing (Goyal et al. 2017, arXiv:1706.02677). With filters 24,
+    64, 96, 128 and 192 and 3, 2, 2, 1 and 1 residuals it has 2,141,604 parameters.
 
     Parameters
     ----------
     config
-        Filters a level (the deepest last) and the heads.
+        Filters and residual convolutions a level (the deepest last), and the heads.
 
     Returns
     -------
@@ -30,23 +31,27 @@ def fast_unet(config: TrainingConfig) -> keras.Model:
         by 2 to the power of the number of levels.
     """
     image = keras.Input((None, None, 3), name="image")
-    first, *deeper = config.filters
+    levels = list(enumerate(zip(config.filters, config.residuals, strict=True)))
 
-    features = _convolve(image, first, "stem", kernel_px=STEM_KERNEL_PX, stride=2)
-    features = _residual(features, first, "down_0")
-    skips = [features]
-    for level, n_filters in enumerate(deeper, start=1):
-        features = layers.MaxPooling2D(name=f"pool_{level}")(features)
-        features = _residual(_convolve(features, n_filters, f"down_{level}"), n_filters, f"down_{level}")
+    features = image
+    skips = []
+    for level, (n_filters, n_residuals) in levels:
+        if level == 0:
+            features = _convolve(features, n_filters, "stem", kernel_px=STEM_KERNEL_PX, stride=2)
+        else:
+            features = layers.MaxPooling2D(name=f"pool_{level}")(features)
+            features = _convolve(features, n_filters, f"down_{level}")
+        features = _refine(features, n_filters, f"down_{level}", n_residuals)
         skips.append(features)
 
     features = layers.Identity(name=DEEPEST)(features)
 
-    for level, n_filters in reversed(list(enumerate(config.filters[:-1]))):
+    for level, (n_filters, n_residuals) in reversed(levels[:-1]):
         features = layers.Conv2D(n_filters, 1, use_bias=False, name=f"reduce_{level}")(features)
         features = layers.UpSampling2D(name=f"up_{level}")(features)
         features = layers.Concatenate(name=f"skip_{level}")([features, skips[level]])
-        features = _residual(_convolve(features, n_filters, f"merge_{level}"), n_filters, f"merge_{level}")
+        features = _convolve(features, n_filters, f"merge_{level}")
+        features = _refine(features, n_filters, f"merge_{level}", n_residuals)
 
     # float32 under mixed precision too.
     maps = layers.Conv2DTranspose(
@@ -61,13 +66,22 @@ def _convolve(
     return layers.ReLU(name=f"{name}_relu")(_normalised(features, n_filters, name, kernel_px, stride))
 
 
-def _residual(features: keras.KerasTensor, n_filters: int, name: str) -> keras.KerasTensor:
-    change = _normalised(features, n_filters, f"{name}_residual")
-    return layers.ReLU(name=f"{name}_residual_relu")(layers.Add(name=f"{name}_add")([features, change]))
+def _refine(features: keras.KerasTensor, n_filters: int, name: str, n_residuals: int) -> keras.KerasTensor:
+    for index in range(1, n_residuals + 1):
+        of_residual = f"{name}_residual" + (f"_{index}" if index > 1 else "")
+        change = _normalised(features, n_filters, of_residual, gamma="zeros")
+        features = layers.Add(name=f"{of_residual}_add")([features, change])
+        features = layers.ReLU(name=f"{of_residual}_relu")(features)
+    return features
 
 
 def _normalised(
-    features: keras.KerasTensor, n_filters: int, name: str, kernel_px: int = 3, stride: int = 1
+    features: keras.KerasTensor,
+    n_filters: int,
+    name: str,
+    kernel_px: int = 3,
+    stride: int = 1,
+    gamma: str = "ones",
 ) -> keras.KerasTensor:
     convolved = layers.Conv2D(
         n_filters,
@@ -78,4 +92,4 @@ def _normalised(
         kernel_initializer="he_normal",
         name=f"{name}_convolution",
     )(features)
-    return layers.BatchNormalization(momentum=0.95, name=f"{name}_normalisation")(convolved)
+    return layers.BatchNormalization(momentum=0.95, gamma_initializer=gamma, name=f"{name}_normalisation")(convolved)
