@@ -76,10 +76,10 @@ _FAST = TrainingConfig(
     image_size_px=(256, 256),
     empty_part=0.04,
     batch_size=4,
-    epochs=50,
+    epochs=46,
     optimiser="muon",
-    learning_rate=4e-3,
-    cooldown=0.9,
+    learning_rate=3e-3,
+    cooldown=1,
     seed=0,
 )
 _ORIGINAL = TrainingConfig(

@@ -20,7 +20,7 @@ FOREGROUND, DISTANCE, OFFSET, WEIGHT = 0, 1, slice(2, 4), 4
 NEIGHBOUR_PX = 5
 LEAST_WEIGHT = 0.2
 # Smaller nuclei weigh more, in proportion to their diameter, up to 1.
-_LIGHTEST_DIAMETER_PX = 16
+_LIGHTEST_DIAMETER_PX = 20
 
 
 class Arrays(NamedTuple):

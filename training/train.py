@@ -118,7 +118,9 @@ def build(config: TrainingConfig) -> keras.Model:
 
 
 def inherit(model: keras.Model, predecessor: Path) -> None:
-    """Let layers begin with the weights of an exported model's layers of the same name and shape.
+    """Let layers begin with the weights of an exported model's layers of the same name.
+
+    A kernel may see more channels than the predecessor's; those begin as nothing. Weights of other shapes stay as they are.
 
     Raises
     ------
@@ -130,17 +132,22 @@ def inherit(model: keras.Model, predecessor: Path) -> None:
     except OSError as exc:
         raise DatasetError(f"{predecessor} holds no exported model; give a folder that `export` wrote.") from exc
     weights = {
-        variable.name.partition(":")[0]: variable for variable in exported.signatures[Contract().signature].variables
+        variable.name.partition(":")[0]: variable.numpy()
+        for variable in exported.signatures[Contract().signature].variables
     }
-    fitting = [
-        variable
-        for variable in model.variables
-        if variable.path in weights and variable.shape == tuple(weights[variable.path].shape)
-    ]
-    if not fitting:
+    n_inherited = 0
+    for variable in model.variables:
+        weight = weights.get(variable.path)
+        if weight is None or weight.ndim != len(variable.shape):
+            continue
+        if weight.ndim == 4:
+            n_more = max(0, variable.shape[2] - weight.shape[2])
+            weight = np.pad(weight, ((0, 0), (0, 0), (0, n_more), (0, 0)))
+        if weight.shape == tuple(variable.shape):
+            variable.assign(weight)
+            n_inherited += 1
+    if not n_inherited:
         raise DatasetError(f"{predecessor} has no layers of this architecture; begin with a model of the same preset.")
-    for variable in fitting:
-        variable.assign(weights[variable.path])
 
 
 def learning_rate(config: TrainingConfig, progress: float) -> float:
