@@ -120,7 +120,8 @@ def build(config: TrainingConfig) -> keras.Model:
 def inherit(model: keras.Model, predecessor: Path) -> None:
     """Let layers begin with the weights of an exported model's layers of the same name.
 
-    A kernel may see more channels than the predecessor's; those begin as nothing. Weights of other shapes stay as they are.
+    A kernel may see more channels than the predecessor's; those begin as nothing. Weights of other shapes stay as they
+    are.
 
     Raises
     ------

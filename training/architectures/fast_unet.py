@@ -17,12 +17,13 @@ _DIM = 0.01
 def fast_unet(config: TrainingConfig) -> keras.Model:
     """U-Net (Ronneberger, Fischer & Brox 2015, arXiv:1505.04597) between a stride-2 stem and a stride-2 head.
 
-    The stem sees light and its logarithm, since micronuclei and dim nuclei have a few hundredths of the light of the
-    brightest, by which an image is normalised. Its kernel sees every pixel, and the head writes every pixel (the sub-pixel convolution of Shi et al. 2016,
-    arXiv:1609.05158, written as a transposed one), so that outlines keep their full resolution while the costly levels
-    have a quarter of the pixels. A level is a convolution and some residual ones (He et al. 2016, arXiv:1512.03385),
-    each with batch normalisation; residuals begin as nothing (Goyal et al. 2017, arXiv:1706.02677). With filters 24,
-    64, 96, 128 and 192 and 3, 2, 2, 1 and 1 residuals it has 2,144,196 parameters.
+    The stem sees light and its logarithm, since micronuclei and dim nuclei have a few hundredths of the light of
+    the brightest, by which an image is normalised. Its kernel sees every pixel, and the head writes every pixel
+    (the sub-pixel convolution of Shi et al. 2016, arXiv:1609.05158, written as a transposed one), so that outlines
+    keep their full resolution while the costly levels have a quarter of the pixels. A level is a convolution and
+    some residual ones (He et al. 2016, arXiv:1512.03385), each with batch normalisation; residuals begin as nothing
+    (Goyal et al. 2017, arXiv:1706.02677). With filters 24, 64, 96, 128 and 192 and 3, 2, 2, 1 and 1 residuals it
+    has 2,144,196 parameters.
 
     Parameters
     ----------
