@@ -6,6 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import orjson
+from fastapi import Response
 from numpy.typing import NDArray
 
 from app.api.dependencies import Upload
@@ -14,6 +16,16 @@ from app.segmentation.formats import FILE_FORMATS, FileFormat
 from app.segmentation.measure import Table
 from app.segmentation.outlines import outline
 from app.segmentation.pipeline import Evaluation, Segmentation
+
+
+class JsonResponse(Response):
+    """What is measured, as JSON; what is not a number becomes null."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Ten times as fast as Python's own encoder, for which every other request would wait."""
+        return orjson.dumps(content)
 
 
 def image_info(upload: Upload, segmentation: Segmentation) -> dict[str, Any]:
@@ -55,15 +67,12 @@ def polygons(labels: NDArray[np.int32]) -> list[list[list[list[float]]]]:
 
 
 def nuclei_rows(table: Table) -> list[dict[str, Any]]:
-    """One `Nucleus` a row of the table; what is not known becomes null."""
+    """One `Nucleus` a row of the table."""
     columns = {name: values.tolist() for name, values in table.items()}
     box = ("bbox_row_min_px", "bbox_col_min_px", "bbox_row_max_px", "bbox_col_max_px")
     boxes = list(zip(*(columns.pop(name) for name in box), strict=True))
     rows = zip(*columns.values(), strict=True)
-    return [
-        {name: None if value != value else value for name, value in zip(columns, row, strict=True)} | {"bbox_px": bbox}
-        for row, bbox in zip(rows, boxes, strict=True)
-    ]
+    return [dict(zip(columns, row, strict=True), bbox_px=bbox) for row, bbox in zip(rows, boxes, strict=True)]
 
 
 def warnings(segmentation: Segmentation) -> list[dict[str, str]]:

@@ -5,7 +5,6 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
 
 from app.api import answers
 from app.api.admission import TicketDependency
@@ -22,7 +21,7 @@ router = APIRouter(tags=["measure"])
 @router.post(
     "/evaluate",
     summary="Score the segmentation of an image against its ground truth",
-    response_class=JSONResponse,
+    response_class=answers.JsonResponse,
     responses=PROBLEMS | {200: {"model": EvaluateResponse, "description": "The scores"}},
     openapi_extra=upload_body(required=("image", "mask"), raw=False),
 )
@@ -32,7 +31,7 @@ async def evaluate(
     ticket: TicketDependency,
     uploads: UploadWithMaskDependency,
     options: Annotated[SegmentationOptions, Query()],
-) -> JSONResponse:
+) -> answers.JsonResponse:
     """Send the image as the part `image` and the truth as the part `mask`, of the same size, PNG or TIFF.
 
     A binary mask (any non-zero is nucleus) is parted into connected components; in a label image each value is a
@@ -45,10 +44,10 @@ async def evaluate(
 
 def _answer(
     meter: Meter, image: bytes, mask: bytes, options: SegmentationOptions, segmenter: Segmenter
-) -> JSONResponse:
+) -> answers.JsonResponse:
     segmentation = segmenter.segment(image, options)
     meter.measured([segmentation])
-    return JSONResponse(
+    return answers.JsonResponse(
         answers.scores(segmenter.evaluate(segmentation, mask))
         | {
             "warnings": answers.warnings(segmentation),

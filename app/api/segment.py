@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
-from fastapi.responses import JSONResponse
 
 from app.api import answers
 from app.api.admission import TicketDependency
@@ -31,7 +30,7 @@ _HEADERS = {
 @router.post(
     "/segment",
     summary="Find, count and measure the nuclei of an image",
-    response_class=JSONResponse,
+    response_class=answers.JsonResponse,
     responses=PROBLEMS
     | {
         200: {
@@ -75,7 +74,9 @@ def _answer(meter: Meter, upload: Upload, query: SegmentQuery, segmenter: Segmen
         return Response(content, 200, headers, MEDIA_TYPES[file_format])
     evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(pages[0], upload.mask))
     bodies = [_body(meter, upload, page, query) | {"evaluation": evaluation} for page in pages]
-    return JSONResponse({"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers)
+    return answers.JsonResponse(
+        {"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers
+    )
 
 
 def _body(meter: Meter, upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class SegmentationOptions(BaseModel):
     min_area_px: int | None = Field(
         None,
         ge=0,
+        le=2**63 - 1,
         description="a whole number from 0: nuclei with fewer pixels are dropped; without it the card's value",
     )
     exclude_border: bool = Field(

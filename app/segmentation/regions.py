@@ -40,14 +40,15 @@ class Regions:
     def __init__(self, labels: NDArray[np.int32]) -> None:
         self._labels = labels
         self.n = int(labels.max(initial=0))
+        pixels = np.flatnonzero(labels > 0)
         # Of so few values a stable sort is a radix sort.
-        number = labels[labels > 0].astype(np.min_scalar_type(self.n))
+        number = labels.ravel()[pixels].astype(np.min_scalar_type(self.n))
         order = np.argsort(number, kind="stable")
-        self._pixels = np.flatnonzero(labels)[order]
-        self._number = number[order]
+        self._pixels, self._number = pixels[order], number[order]
         self.area_px = np.bincount(self._number, minlength=self.n + 1)[1:]
         self._starts = np.cumsum(self.area_px) - self.area_px
-        self._rows, self._columns = (axis.astype(np.float64) for axis in np.divmod(self._pixels, labels.shape[1]))
+        rows = self._pixels // labels.shape[1]
+        self._rows, self._columns = rows.astype(np.float64), (self._pixels - rows * labels.shape[1]).astype(np.float64)
 
     def values_of(self, channel: NDArray[Any]) -> NDArray[Any]:
         """The pixels of an image `(H, W)` or `(H, W, C)`, nucleus by nucleus, as the other methods take them."""
@@ -98,19 +99,23 @@ class Regions:
 
     def perimeter(self) -> NDArray[np.float64]:
         """Length of the outline (Benkrid, Crookes & Benkrid 2000), as scikit-image's `perimeter`."""
-        width = self._labels.shape[1] + 2
-        padded = np.pad(self._labels, 1).ravel()
-        pixels = self._pixels + 2 * (self._pixels // (width - 2)) + width + 1
-        beside = (-1, 1, -width, width)
-        own = padded[pixels]
-        is_border = np.any([padded[pixels + shift] != own for shift in beside], axis=0)
-        pixels, own = pixels[is_border], own[is_border]
-        border = np.zeros_like(padded)
-        border[pixels] = own
+        height, width = self._labels.shape
+        padded = np.pad(self._labels, 1)
+
+        def shifted(image: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
+            return image[1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
+
+        beside = ((0, -1), (0, 1), (-1, 0), (1, 0))
+        is_border = np.zeros(padded.shape, bool)
+        for shift in beside:
+            shifted(is_border, 0, 0)[...] |= shifted(padded, *shift) != self._labels
+        is_border &= padded > 0
+        border, pixels = np.zeros(padded.size, np.int32), np.flatnonzero(is_border)
+        own = border[pixels] = padded.ravel()[pixels]
         kind = np.ones(pixels.size, np.int64)
-        for weight, shifts in ((2, beside), (10, (-width - 1, -width + 1, width - 1, width + 1))):
-            for shift in shifts:
-                kind += weight * (border[pixels + shift] == own)
+        for weight, shifts in ((2, beside), (10, ((-1, -1), (-1, 1), (1, -1), (1, 1)))):
+            for rows, columns in shifts:
+                kind += weight * (border[pixels + rows * (width + 2) + columns] == own)
         # Without nuclei bincount would give whole numbers.
         return np.bincount(own, _PERIMETER[kind], self.n + 1)[1:].astype(np.float64)
 
@@ -126,10 +131,16 @@ class Regions:
         points = np.stack([columns[ends], rows[ends]], axis=2)
         stops = np.searchsorted(self._number[first], np.arange(1, self.n + 2))
         hulls = [cv2.convexHull(points[start:stop].reshape(-1, 2))[:, 0] for start, stop in pairwise(stops)]
-        edges = np.concatenate([hull - np.roll(hull, 1, axis=0) for hull in hulls])
-        starts = np.cumsum([0, *map(len, hulls[:-1])])
+        corners = np.concatenate(hulls, dtype=np.int64)
+        ends_of_hulls = np.cumsum([len(hull) for hull in hulls])
+        starts = np.append(0, ends_of_hulls[:-1])
+        before = np.arange(-1, len(corners) - 1)
+        before[starts] = ends_of_hulls - 1
+        edges = corners - corners[before]
         on_edge = np.add.reduceat(np.gcd(edges[:, 0], edges[:, 1]), starts)
-        return np.array([cv2.contourArea(hull) for hull in hulls]) + on_edge / 2 + 1
+        # The shoelace formula.
+        doubled = corners[:, 0] * corners[before, 1] - corners[:, 1] * corners[before, 0]
+        return (np.abs(np.add.reduceat(doubled, starts)) + on_edge) / 2 + 1
 
 
 def medians(values: NDArray[Any], number: NDArray[Any], n_values: NDArray[np.int64]) -> NDArray[np.float64]:

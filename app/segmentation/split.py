@@ -5,12 +5,12 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.morphology import local_maxima, reconstruction
+from skimage.morphology import reconstruction
 from skimage.segmentation import watershed
 
 SMOOTHING_SIGMA_PX = 1.0
 DILATION_ROUNDS = 50
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 def split(
@@ -47,25 +47,28 @@ def split(
     if not n_blobs:
         return blobs
     relative = _blob_distance(mask, blobs) if distance is None else _smooth(distance) * mask
-    markers = label(_peaks(relative, marker_depth))
+    peaks = _peaks(relative, marker_depth)
+    markers = label(peaks)
     # A blob without a peak of that height, or with one, is one nucleus.
     blob_of_marker = np.zeros(markers.max() + 1, np.int32)
-    blob_of_marker[markers[markers > 0]] = blobs[markers > 0]
-    crowded = (np.bincount(blob_of_marker[1:], minlength=n_blobs + 1) > 1)[blobs]
+    blob_of_marker[markers[peaks]] = blobs[peaks]
+    crowded = (np.bincount(blob_of_marker[1:], minlength=n_blobs + 1) > 1).take(blobs)
     cut = watershed(-relative, markers * crowded, mask=crowded, connectivity=2)
     return _in_reading_order(np.where(crowded, cut + np.int32(n_blobs), blobs))
 
 
 def _in_reading_order(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Renumbered 1..N by each nucleus's first pixel, row by row."""
-    pixels = np.flatnonzero(labels)
-    first = np.full(labels.max(initial=0) + 1, labels.size)
+    flat = labels.ravel()
+    # The pixels with another label to their left: among them is each label's first one.
+    starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)[::-1]
+    first = np.full(flat.max(initial=0) + 1, flat.size)
     # Of several values for one place the last one stays.
-    first[labels.ravel()[pixels[::-1]]] = pixels[::-1]
+    first[flat[starts]] = starts
+    first[0] = -1
     number = np.zeros(first.size, np.int32)
-    number[np.argsort(first)] = np.arange(1, first.size + 1)
-    number[0] = 0
-    return number[labels]
+    number[np.argsort(first)] = np.arange(first.size)
+    return number.take(labels)
 
 
 def _smooth(distance: NDArray[Any]) -> NDArray[np.float32]:
@@ -89,24 +92,29 @@ def _peaks(relative: NDArray[np.float32], depth: float) -> NDArray[np.bool_]:
     Its reconstruction also sorts all pixels, where for nuclei of the usual sizes some twenty rounds of dilation do;
     what these do not finish (huge or winding blobs) is left to it.
     """
-    kernel = np.ones((3, 3), np.uint8)
     lowered = np.maximum(relative - np.float32(depth), 0)
     for _ in range(DILATION_ROUNDS):
-        raised = np.minimum(cv2.dilate(lowered, kernel), relative)
+        highest_around = cv2.dilate(lowered, _NEIGHBOURS)
+        raised = np.minimum(highest_around, relative)
         if np.array_equal(raised, lowered):
             break
         lowered = raised
     else:
-        lowered = reconstruction(lowered, relative, footprint=kernel)
-    # Padded, because a peak is one only against something lower, and a blob may fill the image.
-    peaks: NDArray[np.bool_] = local_maxima(np.pad(lowered, 1))[1:-1, 1:-1]
+        lowered = reconstruction(lowered, relative, footprint=_NEIGHBOURS)
+        highest_around = cv2.dilate(lowered, _NEIGHBOURS)
+    peaks: NDArray[np.bool_] = (lowered == highest_around) & (lowered > 0)
+    # A plateau is none where it goes on beside something higher.
+    goes_on = peaks & (cv2.dilate(np.where(peaks, np.float32(-1), lowered), _NEIGHBOURS) == lowered)
+    if goes_on.any():
+        plateaus = label(peaks)
+        peaks &= ~np.isin(plateaus, plateaus[goes_on])
     return peaks
 
 
 def label(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Number the connected components (8 neighbours) of a mask `(H, W)`: 0 is background, components are 1..N."""
-    labels: NDArray[np.int32] = ndimage.label(mask, np.ones((3, 3), int))[0].astype(np.int32)
-    return labels
+    # Of its algorithms this one (Wu, Otoo & Suzuki 2009) numbers by the components' first pixels.
+    return np.asarray(cv2.connectedComponentsWithAlgorithm(mask.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_WU)[1])
 
 
 def select(labels: NDArray[np.int32], min_area_px: int, exclude_border: bool) -> NDArray[np.int32]:
@@ -132,4 +140,4 @@ def select(labels: NDArray[np.int32], min_area_px: int, exclude_border: bool) ->
         keep[np.concatenate(edges)] = False
     keep[0] = False
     number = np.cumsum(keep, dtype=np.int32) * keep
-    return number[labels]
+    return number.take(labels)

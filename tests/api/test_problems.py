@@ -68,6 +68,7 @@ def test_one_pixel_is_a_valid_empty_result(client: TestClient, image: np.ndarray
         ("threshold=1.5", "threshold does not take '1.5'; give `model`"),
         ("threshold=nan", "threshold does not take 'nan'"),
         ("min_area_px=-1", "min_area_px does not take '-1'; give a whole number from 0"),
+        ("min_area_px=9223372036854775808", "min_area_px does not take '9223372036854775808'"),
         ("min_area_px=many", "min_area_px does not take 'many'"),
         ("split_touching=perhaps", "split_touching does not take 'perhaps'; give true or false"),
         ("pixel_size_um=0", "pixel_size_um does not take '0'; give a number above 0 and up to 10"),
