@@ -24,7 +24,7 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     Returns
     -------
     ndarray of float32, shape (H, W, 3)
-        Values in [0, 1].
+        Values in [0, 1], not to be written to.
 
     Examples
     --------
@@ -35,8 +35,17 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     if high <= low:
         # Nuclei that cover less than the percentiles leave out are still contrast.
         low, high = np.float32(image.min()), np.float32(image.max())
+    return stretch(image, low, high)
+
+
+def stretch(image: NDArray[Any], low: np.float32, high: np.float32) -> NDArray[np.float32]:
+    """An image, or a part of one, with what lies from `low` to `high` in [0, 1]; see `normalise`."""
     if high > low:
-        stretched = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+        stretched = image.astype(np.float32)
+        stretched -= low
+        stretched /= high - low
+        np.clip(stretched, 0, 1, out=stretched)
     else:
         stretched = np.zeros(image.shape, np.float32)
-    return stretched if image.ndim == 3 else np.repeat(stretched[..., np.newaxis], 3, axis=2)
+    # Three channels at the expense of one.
+    return stretched if image.ndim == 3 else np.broadcast_to(stretched[..., np.newaxis], (*image.shape, 3))
