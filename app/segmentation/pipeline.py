@@ -74,7 +74,7 @@ class Segmentation:
     @property
     def summary(self) -> dict[str, Any]:
         """All nuclei together; see `app.segmentation.measure.summarise`."""
-        return summarise(self.nuclei, self.labels, self.pixel_size_um)
+        return summarise(self.nuclei, self.labels.size, self.pixel_size_um)
 
     @property
     def provenance(self) -> dict[str, Any]:

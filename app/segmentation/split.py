@@ -58,14 +58,26 @@ def split(
 
 def _in_reading_order(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Renumbered 1..N by each nucleus's first pixel, row by row."""
-    pixels = np.flatnonzero(labels)
-    first = np.full(labels.max(initial=0) + 1, labels.size)
-    # Of several values for one place the last one stays.
-    first[labels.ravel()[pixels[::-1]]] = pixels[::-1]
+    first = first_pixels(labels)
     number = np.zeros(first.size, np.int32)
     number[np.argsort(first)] = np.arange(1, first.size + 1)
     number[0] = 0
     return number[labels]
+
+
+def first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Where each label from 0 first occurs, row by row, in the flattened image; its size where it does not, as for 0.
+
+    Examples
+    --------
+    >>> first_pixels(np.array([[0, 2], [2, 3]], np.int32))
+    array([4, 4, 1, 3])
+    """
+    pixels = np.flatnonzero(labels)
+    first = np.full(labels.max(initial=0) + 1, labels.size)
+    # Of several values for one place the last one stays.
+    first[labels.ravel()[pixels[::-1]]] = pixels[::-1]
+    return first
 
 
 def _smooth(distance: NDArray[Any]) -> NDArray[np.float32]:
