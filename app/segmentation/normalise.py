@@ -31,11 +31,16 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     >>> normalise(np.array([[10, 20, 30]], np.uint16), 0, 100)[0, :, 0]
     array([0. , 0.5, 1. ], dtype=float32)
     """
-    low, high = percentiles(image, (low_percentile, high_percentile)).astype(np.float32)
-    if high <= low:
-        # Nuclei that cover less than the percentiles leave out are still contrast.
-        low, high = np.float32(image.min()), np.float32(image.max())
-    return stretch(image, low, high)
+    low, high = percentiles(image, (low_percentile, high_percentile))
+    return stretch(image, *limits(low, high, image.min(), image.max()))
+
+
+def limits(low: float, high: float, lowest: float, highest: float) -> tuple[np.float32, np.float32]:
+    """What becomes 0 and 1 of an image of these percentiles and these extremes; see `normalise`."""
+    if np.float32(high) > np.float32(low):
+        return np.float32(low), np.float32(high)
+    # Nuclei that cover less than the percentiles leave out are still contrast.
+    return np.float32(lowest), np.float32(highest)
 
 
 def stretch(image: NDArray[Any], low: np.float32, high: np.float32) -> NDArray[np.float32]:
