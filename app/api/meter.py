@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 from app.api.metrics import Metrics
 from app.errors import QuotaError
 from app.logs import RequestRecord, request_record
-from app.segmentation.pipeline import Segmentation, milliseconds_since
+from app.segmentation.findings import Findings
+from app.segmentation.pipeline import milliseconds_since
 
 _MINUTE_S = 60
 
@@ -66,9 +67,9 @@ class Meter(NamedTuple):
     quota: Quota
     record: RequestRecord
 
-    def measured(self, pages: Sequence[Segmentation]) -> None:
+    def measured(self, pages: Sequence[Findings]) -> None:
         """Count and charge what was segmented."""
-        self.record.n_pixels = sum(page.labels.size for page in pages)
+        self.record.n_pixels = sum(page.n_pixels for page in pages)
         self.record.count = sum(page.count for page in pages)
         self.metrics.measured(self.record.n_pixels, self.record.count)
         for page in pages:

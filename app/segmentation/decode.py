@@ -23,7 +23,7 @@ from app.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
-from app.segmentation.caveats import Caveat, contrast_caveats
+from app.segmentation.caveats import ALPHA_IGNORED, Caveat, contrast_caveats, pages_ignored
 from app.segmentation.channels import choose_channel
 from app.segmentation.decode_bio import READERS, open_bio
 from app.segmentation.decode_picture import open_picture, picture_size
@@ -45,7 +45,7 @@ SIGNATURES = {
 FORMATS = "PNG, JPEG, TIFF, BMP, WebP, CZI, ND2, LIF or zipped OME-Zarr"
 
 Subject = Literal["image", "mask"]
-_COLOURS = ("red", "green", "blue")
+COLOURS = ("red", "green", "blue")
 
 # What Pillow, tifffile and imagecodecs raise on damaged files, found by cutting and flipping real ones.
 DECODER_ERRORS = (
@@ -129,7 +129,7 @@ def decode_image(
     OptionError
         There is no such channel or page.
     """
-    with _damage_told(data, "image") as name, closing(_open(data, name, max_pixels, "image")) as stack:
+    with damage_told(data, "image") as name, closing(_open(data, name, max_pixels, "image")) as stack:
         return _decode_page(stack, max_pixels, channel, page)
 
 
@@ -139,7 +139,7 @@ def claimed_pixels(data: bytes, page: Page | None) -> int:
     The headers of microscopes' formats are read by their decoders alone: of these it is the number of bytes.
     """
     try:
-        with _damage_told(data, "image") as file_format:
+        with damage_told(data, "image") as file_format:
             if file_format in READERS:
                 return len(data)
             if file_format != "TIFF":
@@ -160,7 +160,7 @@ def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Pa
     """
     if page != "all":
         return [decode_image(data, max_pixels, channel, page)]
-    with _damage_told(data, "image") as name, closing(_open(data, name, max_pixels, "image")) as stack:
+    with damage_told(data, "image") as name, closing(_open(data, name, max_pixels, "image")) as stack:
         if stack.n_pages * stack.height * stack.width > max_pixels:
             raise ImageTooLargeError(
                 f"All {stack.n_pages} pages together have more than {max_pixels} pixels; ask for them one by one, or "
@@ -174,14 +174,12 @@ def _decode_page(
 ) -> DecodedImage:
     pixels, caveats = _read_page(stack, page, max_pixels), list(stack.caveats)
     if page is None and stack.n_pages > 1:
-        caveats.append(
-            Caveat("pages_ignored", f"The file has {stack.n_pages} pages; only the first was read. Choose with page.")
-        )
+        caveats.append(pages_ignored(stack.n_pages))
     names = stack.channel_names
     if stack.is_colour:
         if stack.n_channels == 4 and (pixels[..., 3] != _highest(pixels)).any():
-            caveats.append(Caveat("alpha_ignored", "The image has transparent pixels; their colour was used as it is."))
-        pixels, names = pixels[..., :3], _COLOURS
+            caveats.append(ALPHA_IGNORED)
+        pixels, names = pixels[..., :3], COLOURS
     if pixels.dtype.kind == "f":
         is_finite = np.isfinite(pixels)
         if not is_finite.all():
@@ -247,7 +245,7 @@ def decode_mask(data: bytes, max_pixels: int) -> NDArray[np.int64]:
     """
     if data.startswith(JPEG_SIGNATURE):
         raise UnsupportedImageError("The mask is a JPEG, which changes mask values; send the mask as PNG or TIFF.")
-    with _damage_told(data, "mask") as name, closing(_open(data, name, max_pixels, "mask")) as stack:
+    with damage_told(data, "mask") as name, closing(_open(data, name, max_pixels, "mask")) as stack:
         if stack.n_pages > 1:
             raise UnsupportedImageError("The mask has more than one page; send the one that is the image's.")
         pixels = stack.read_page(0)
@@ -271,7 +269,7 @@ def _format(data: bytes, subject: Subject) -> str:
 
 
 @contextmanager
-def _damage_told(data: bytes, subject: Subject) -> Iterator[str]:
+def damage_told(data: bytes, subject: Subject) -> Iterator[str]:
     """Gives the file's format; what its decoder raises becomes one plain error."""
     name = _format(data, subject)
     try:

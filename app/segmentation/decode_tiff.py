@@ -3,6 +3,10 @@
 import io
 import math
 import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +20,27 @@ from app.segmentation.stack import MAX_PAGES, Stack, believed, check_channels, i
 _COLOURS = ("RGB", "YCBCR", "CIELAB")
 
 
-def open_tiff(data: bytes, subject: str) -> Stack:
-    """What is in a TIFF; no pixel is decoded yet.
+@dataclass(frozen=True, kw_only=True)
+class TiffStack(Stack):
+    """A stack whose pages need not be read whole.
+
+    Attributes
+    ----------
+    read_rows
+        Page number, first row and the one past the last to `(rows, W, C)`; may raise as `read_page` does.
+    n_rows_together
+        Rows that lie in one strip or row of tiles, and are decoded together.
+    dtype
+        The pixels' type.
+    """
+
+    read_rows: Callable[[int, int, int], NDArray[Any]]
+    n_rows_together: int
+    dtype: np.dtype[Any]
+
+
+def open_tiff(data: bytes | Path, subject: str) -> TiffStack:
+    """What is in a TIFF, in memory or at a path; no pixel is decoded yet.
 
     Raises
     ------
@@ -27,7 +50,7 @@ def open_tiff(data: bytes, subject: str) -> Stack:
         Its pages form a cycle, or are too many; tifffile's own errors mean damage too.
     """
     file = _open_file(data)
-    _check_chain(file, data)
+    _check_chain(file)
     series = file.series[0]
     page = file.pages.first
     colours = tifffile.PHOTOMETRIC(page.photometric).name
@@ -59,10 +82,14 @@ def open_tiff(data: bytes, subject: str) -> Stack:
     height, width = page.imagelength, page.imagewidth
 
     def read_page(number: int) -> NDArray[Any]:
-        planes = [_read_plane(series.pages[int(ifd)], (height, width), len(data)) for ifd in ifds[number]]
+        planes = [_read_plane(series.pages[int(ifd)], (height, width)) for ifd in ifds[number]]
         return np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
 
-    return Stack(
+    def read_rows(number: int, first: int, stop: int) -> NDArray[Any]:
+        planes = [_read_rows(series.pages[int(ifd)], (height, width), first, stop) for ifd in ifds[number]]
+        return np.concatenate(planes, axis=2) if len(planes) > 1 else planes[0]
+
+    return TiffStack(
         read_page=read_page,
         axes=series.axes.replace("S", "C"),
         height=height,
@@ -74,10 +101,14 @@ def open_tiff(data: bytes, subject: str) -> Stack:
         channel_names=names,
         pixel_size_um=pixel_size_um,
         caveats=tuple(caveats),
+        close=file.close,
+        read_rows=read_rows,
+        n_rows_together=1 if page.is_final else min(height, page.tilelength if page.is_tiled else page.rowsperstrip),
+        dtype=np.dtype(page.dtype),
     )
 
 
-def tiff_size(data: bytes) -> tuple[int, int, int]:
+def tiff_size(data: bytes | Path) -> tuple[int, int, int]:
     """Height and width of the first page, and how many pages there are, channels and all; nothing else is read.
 
     Raises
@@ -85,22 +116,28 @@ def tiff_size(data: bytes) -> tuple[int, int, int]:
     ValueError
         As `open_tiff`.
     """
-    file = _open_file(data)
-    page = file.pages.first
-    return page.imagelength, page.imagewidth, _check_chain(file, data)
+    with _open_file(data) as file:
+        page = file.pages.first
+        return page.imagelength, page.imagewidth, _check_chain(file)
 
 
-def _open_file(data: bytes) -> tifffile.TiffFile:
+def _open_file(data: bytes | Path) -> tifffile.TiffFile:
     # Of these kinds tifffile would walk all pages on opening, for ever where the pages form a cycle; and OME-XML may
     # name other files, which are none of ours.
-    return tifffile.TiffFile(io.BytesIO(data), is_lsm=False, is_scanimage=False, is_ndpi=False, _multifile=False)
+    source = io.BytesIO(data) if isinstance(data, bytes) else data
+    return tifffile.TiffFile(source, is_lsm=False, is_scanimage=False, is_ndpi=False, _multifile=False)
 
 
-def _read_plane(page: Any, size_px: tuple[int, int], n_bytes: int) -> NDArray[Any]:
+def _check_strips(page: Any) -> None:
     if page is None:
         raise ValueError("a page is missing")
+    n_bytes = page.parent.filehandle.size
     if any(start + n > n_bytes for start, n in zip(page.dataoffsets, page.databytecounts)):
         raise ValueError("strips lie beyond the end of the file")
+
+
+def _read_plane(page: Any, size_px: tuple[int, int]) -> NDArray[Any]:
+    _check_strips(page)
     pixels: NDArray[Any] = page.asarray()
     if page.axes == "SYX":
         pixels = np.moveaxis(pixels, 0, -1)
@@ -109,7 +146,48 @@ def _read_plane(page: Any, size_px: tuple[int, int], n_bytes: int) -> NDArray[An
     return pixels.reshape(*size_px, -1)
 
 
-def _check_chain(file: tifffile.TiffFile, data: bytes) -> int:
+def _read_rows(page: Any, size_px: tuple[int, int], first: int, stop: int) -> NDArray[Any]:
+    """As `_read_plane`, of some rows."""
+    _check_strips(page)
+    header = page.keyframe
+    n_samples, _, height, width, n_together = header.shaped
+    if (height, width) != size_px:
+        raise ValueError("the pixels are not those that the header promises")
+    handle = page.parent.filehandle
+    if header.is_final:
+        dtype = header.dtype.newbyteorder(page.parent.byteorder)
+        n_values, of_row = (stop - first) * width * n_together, width * n_together * dtype.itemsize
+        starts = [page.dataoffsets[0] + (sample * height + first) * of_row for sample in range(n_samples)]
+        pixels = np.stack([handle.read_array(dtype, n_values, start) for start in starts])
+    else:
+        pixels = np.full((n_samples, stop - first, width, n_together), header.nodata, header.dtype)
+        for strip, (sample, _, top, left, _) in _decode_strips(page, first, stop):
+            rows = slice(max(first, top), min(stop, top + strip.shape[0]))
+            part = strip[rows.start - top : rows.stop - top, : width - left]
+            pixels[sample, rows.start - first : rows.stop - first, left : left + part.shape[1]] = part
+    # Samples side by side.
+    pixels = np.moveaxis(pixels.reshape(n_samples, stop - first, width, n_together), 0, 2)
+    return pixels.reshape(stop - first, width, n_samples * n_together)
+
+
+def _decode_strips(page: Any, first: int, stop: int) -> Iterator[tuple[NDArray[Any], tuple[int, ...]]]:
+    """The strips or tiles that hold some rows, `(h, w, C)`, and where they lie in `page.shaped`."""
+    header, handle = page.keyframe, page.parent.filehandle
+    n_samples, _, height, width, _ = header.shaped
+    n_rows, n_columns = (header.tilelength, header.tilewidth) if header.is_tiled else (header.rowsperstrip, width)
+    n_down, n_across = -(-height // n_rows), -(-width // n_columns)
+    rows = range(first // n_rows, -(-stop // n_rows))
+    for sample, row, column in product(range(n_samples), rows, range(n_across)):
+        index = (sample * n_down + row) * n_across + column
+        handle.seek(page.dataoffsets[index])
+        # Of no bytes is what was never written.
+        data = handle.read(page.databytecounts[index]) or None
+        strip, place, _ = header.decode(data, index, jpegtables=page.jpegtables, jpegheader=header.jpegheader)
+        if strip is not None:
+            yield strip[0], place
+
+
+def _check_chain(file: tifffile.TiffFile) -> int:
     """Walk the links from page to page, which tifffile follows without looking back; how many pages there are."""
     tiff = file.tiff
     seen: set[int] = set()
@@ -118,8 +196,10 @@ def _check_chain(file: tifffile.TiffFile, data: bytes) -> int:
         if offset in seen or len(seen) >= MAX_PAGES:
             raise ValueError("the pages form a cycle, or are too many")
         seen.add(offset)
-        (n_tags,) = struct.unpack_from(tiff.tagnoformat, data, offset)
-        (offset,) = struct.unpack_from(tiff.offsetformat, data, offset + tiff.tagnosize + n_tags * tiff.tagsize)
+        file.filehandle.seek(offset)
+        (n_tags,) = struct.unpack(tiff.tagnoformat, file.filehandle.read(tiff.tagnosize))
+        file.filehandle.seek(offset + tiff.tagnosize + n_tags * tiff.tagsize)
+        (offset,) = struct.unpack(tiff.offsetformat, file.filehandle.read(tiff.offsetsize))
     return len(seen)
 
 

@@ -21,6 +21,8 @@ _LENGTHS = ("perimeter", "equivalent_diameter", "axis_major", "axis_minor", "nea
 # Blur and an outline that is a pixel off let some of a nucleus's light reach so far.
 BACKGROUND_GAP_PX = 2
 BACKGROUND_WIDTH_PX = 5
+# As far as a neighbour can lie that decides what is around a nucleus, chamfer distances being up to 2 % off.
+SURROUNDINGS_PX = 2 * (BACKGROUND_GAP_PX + BACKGROUND_WIDTH_PX) + 2
 # Axes that differ by less, as a part of the longer one, differ by rounding.
 _ROUNDING = 1e-12
 # Probabilities closer to 0 or 1 than this say no more.
@@ -61,15 +63,62 @@ def measure(
         `intensity_background` is the median around the nucleus, `BACKGROUND_GAP_PX` away and `BACKGROUND_WIDTH_PX`
         wide, or that of all background where others crowd it; `intensity_integrated` is the sum of what lies above it.
     """
+    table = measure_part(labels, image, channels, maps, confidence)
+
+    def background(suffix: str) -> float:
+        outside = measurable(image, channels)[suffix][labels == 0]
+        return float(np.median(_grey(outside))) if outside.size else np.nan
+
+    return complete(table, (labels.shape[0], labels.shape[1]), background, pixel_size_um)
+
+
+def measure_part(
+    labels: NDArray[np.int32], image: NDArray[Any], channels: NDArray[Any], maps: Maps, confidence: Confidence
+) -> Table:
+    """What a part of an image says of its nuclei, for `complete`; right of those that have `SURROUNDINGS_PX` around.
+
+    Parameters and columns are those of `measure`, places are those in the part. What only the whole image says is NaN.
+    """
     regions = Regions(labels)
     table = _shapes(regions)
-    table["nearest_neighbour_px"] = _nearest_neighbour(table)
+    unknown = np.full(regions.n, np.nan)
+    table |= dict.fromkeys(("nearest_neighbour_px", "area_um2", *(f"{name}_um" for name in _LENGTHS)), unknown)
+    table |= _intensities(regions, labels, image, channels)
+    table["confidence"] = confidences(regions, maps, confidence)
+    return table
+
+
+def complete(
+    table: Table, size_px: tuple[int, int], background: Callable[[str], float], pixel_size_um: float | None
+) -> Table:
+    """Add to what parts of an image said what only the whole says; see `measure`.
+
+    Parameters
+    ----------
+    table
+        Rows of `measure_part`, of all parts in the order of the labels, with places in the whole image.
+    size_px
+        Height and width.
+    background
+        The median of all background, by the suffix of `measurable`; asked for nuclei that are crowded.
+    pixel_size_um
+        As for `measure`.
+    """
+    table = table | {
+        "label": np.arange(1, len(table["area_px"]) + 1),
+        "nearest_neighbour_px": _nearest_neighbour(table),
+    }
     scale_um = np.nan if pixel_size_um is None else pixel_size_um
     table["area_um2"] = table["area_px"] * scale_um**2
     table |= {f"{name}_um": table[f"{name}_px"] * scale_um for name in _LENGTHS}
-    table |= _intensities(regions, labels, image, channels)
-    height, width = labels.shape
-    table["confidence"] = confidences(regions, maps, confidence)
+    for name in [name for name in table if name.startswith("intensity_background")]:
+        crowded = np.isnan(table[name])
+        if crowded.any():
+            suffix = name.removeprefix("intensity_background")
+            table[name] = np.where(crowded, background(suffix), table[name])
+            above = table[f"intensity_mean{suffix}"] - table[name]
+            table[f"intensity_integrated{suffix}"] = above * table["area_px"]
+    height, width = size_px
     table["touches_border"] = (
         (table["bbox_row_min_px"] == 0)
         | (table["bbox_col_min_px"] == 0)
@@ -77,6 +126,12 @@ def measure(
         | (table["bbox_col_max_px"] == width)
     )
     return table
+
+
+def measurable(image: NDArray[Any], channels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """What intensities are measured of, by the suffix of their columns."""
+    numbered = {f"_c{number}": channels[..., number] for number in range(channels.shape[2])}
+    return {"": image} | (numbered if len(numbered) > 1 else {})
 
 
 def _shapes(regions: Regions) -> Table:
@@ -109,12 +164,9 @@ def _nearest_neighbour(table: Table) -> NDArray[np.float64]:
 
 
 def _intensities(regions: Regions, labels: NDArray[np.int32], image: NDArray[Any], channels: NDArray[Any]) -> Table:
-    measurable = {"": image}
-    if channels.shape[2] > 1:
-        measurable |= {f"_c{number}": channels[..., number] for number in range(channels.shape[2])}
     around = _Surroundings(labels)
     table: Table = {}
-    for suffix, channel in measurable.items():
+    for suffix, channel in measurable(image, channels).items():
         values = _grey(regions.values_of(channel))
         background = around.median(channel)
         mean = regions.mean(values)
@@ -153,13 +205,11 @@ class _Surroundings:
         self._n_pixels = np.bincount(self._number, minlength=labels.max(initial=0) + 1)[1:]
 
     def median(self, channel: NDArray[Any]) -> NDArray[np.float64]:
-        """Of each nucleus's surroundings, of all background where there are none, or NaN where there is none at all."""
+        """Of each nucleus's surroundings, NaN where there are none."""
         known = self._n_pixels > 0
         background = np.full(known.size, np.nan)
         values = channel.reshape(self._labels.size, *channel.shape[2:])
         background[known] = medians(_grey(values[self._pixels]), self._number, self._n_pixels[known])
-        if not known.all() and (self._labels == 0).any():
-            background[~known] = np.median(_grey(channel[self._labels == 0]))
         return background
 
 
@@ -183,8 +233,8 @@ def confidence_features(regions: Regions, maps: Maps) -> NDArray[np.float64]:
     return np.stack([logit(np.clip(mean_probability, _CERTAINTY, 1 - _CERTAINTY)), highest], axis=1)
 
 
-def summarise(table: Table, labels: NDArray[np.int32], pixel_size_um: float | None) -> dict[str, Any]:
-    """The areas of all nuclei, and how densely they lie.
+def summarise(table: Table, n_pixels: int, pixel_size_um: float | None) -> dict[str, Any]:
+    """The areas of all nuclei of an image of so many pixels, and how densely they lie.
 
     Returns
     -------
@@ -197,11 +247,11 @@ def summarise(table: Table, labels: NDArray[np.int32], pixel_size_um: float | No
     statistics: dict[str, float | None] = dict.fromkeys(_STATISTICS)
     if areas.size:
         statistics = {name: float(statistic(areas)) for name, statistic in _STATISTICS.items()}
-    area_mm2 = None if pixel_size_um is None else labels.size * (pixel_size_um / 1000) ** 2
+    area_mm2 = None if pixel_size_um is None else n_pixels * (pixel_size_um / 1000) ** 2
     return {
         "count": len(areas),
         "area_px": statistics,
-        "foreground_fraction": float(np.count_nonzero(labels) / labels.size),
+        "foreground_fraction": float(areas.sum() / n_pixels),
         "density_per_mm2": None if area_mm2 is None else len(areas) / area_mm2,
     }
 

@@ -24,19 +24,33 @@ def normalise(image: NDArray[Any], low_percentile: float, high_percentile: float
     Returns
     -------
     ndarray of float32, shape (H, W, 3)
-        Values in [0, 1].
+        Values in [0, 1], not to be written to.
 
     Examples
     --------
     >>> normalise(np.array([[10, 20, 30]], np.uint16), 0, 100)[0, :, 0]
     array([0. , 0.5, 1. ], dtype=float32)
     """
-    low, high = percentiles(image, (low_percentile, high_percentile)).astype(np.float32)
-    if high <= low:
-        # Nuclei that cover less than the percentiles leave out are still contrast.
-        low, high = np.float32(image.min()), np.float32(image.max())
+    low, high = percentiles(image, (low_percentile, high_percentile))
+    return stretch(image, *limits(low, high, image.min(), image.max()))
+
+
+def limits(low: float, high: float, lowest: float, highest: float) -> tuple[np.float32, np.float32]:
+    """What becomes 0 and 1 of an image of these percentiles and these extremes; see `normalise`."""
+    if np.float32(high) > np.float32(low):
+        return np.float32(low), np.float32(high)
+    # Nuclei that cover less than the percentiles leave out are still contrast.
+    return np.float32(lowest), np.float32(highest)
+
+
+def stretch(image: NDArray[Any], low: np.float32, high: np.float32) -> NDArray[np.float32]:
+    """An image, or a part of one, with what lies from `low` to `high` in [0, 1]; see `normalise`."""
     if high > low:
-        stretched = np.clip((image.astype(np.float32) - low) / (high - low), 0, 1)
+        stretched = image.astype(np.float32)
+        stretched -= low
+        stretched /= high - low
+        np.clip(stretched, 0, 1, out=stretched)
     else:
         stretched = np.zeros(image.shape, np.float32)
-    return stretched if image.ndim == 3 else np.repeat(stretched[..., np.newaxis], 3, axis=2)
+    # Three channels at the expense of one.
+    return stretched if image.ndim == 3 else np.broadcast_to(stretched[..., np.newaxis], (*image.shape, 3))

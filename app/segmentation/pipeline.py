@@ -10,88 +10,37 @@ from typing import Any, ParamSpec, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app import __version__
 from app.errors import OptionError, SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.caveats import DARK_NUCLEI, UNLIKE_TRAINING_DATA, Caveat
 from app.segmentation.decode import DecodedImage, claimed_pixels, decode_mask, decode_pages
+from app.segmentation.findings import Findings, nuclei_caveats, pixel_size, unlike_caveats
 from app.segmentation.maps import N_ORIENTATIONS, Maps, Predictor, predict_best
-from app.segmentation.measure import Table, measure, summarise
+from app.segmentation.measure import measure
 from app.segmentation.metrics import Matching, PixelScores, average_precision, match_all, pixel_scores
 from app.segmentation.model_card import Calibration, ModelCard, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
 
-# Two sizes of a pixel that differ by more are two sizes.
-_SIZE_TOLERANCE = 0.01
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, eq=False)
-class Segmentation:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmentation(Findings):
     """All that is known of one segmented image.
 
     Attributes
     ----------
-    filename
-        What the image was called, where that is known.
-    decoded
-        The image as uploaded.
     normalised
         float32 `(H, W, 3)` in [0, 1], what the network saw.
     labels
         int32 `(H, W)`: 0 is background, nuclei are 1..`count`.
-    nuclei
-        One row a nucleus.
-    options
-        As asked for; `pixel_size_um`, `threshold` and `min_area_px` below are the values that were applied.
-    card
-        The model's.
-    timing_ms
-        Milliseconds a stage.
     """
 
-    filename: str | None
     decoded: DecodedImage
     normalised: NDArray[np.float32]
     labels: NDArray[np.int32]
-    nuclei: Table
-    options: SegmentationOptions
-    pixel_size_um: float | None
-    threshold: float
-    min_area_px: int
-    caveats: tuple[Caveat, ...]
-    card: ModelCard
-    timing_ms: dict[str, float]
-
-    @property
-    def count(self) -> int:
-        """Number of nuclei."""
-        return len(self.nuclei["label"])
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        """All nuclei together; see `app.segmentation.measure.summarise`."""
-        return summarise(self.nuclei, self.labels, self.pixel_size_um)
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """How it came to be: with the image it can be made again. Options are as asked for and as applied."""
-        options = self.options.model_dump(include=set(SegmentationOptions.model_fields))
-        applied = {
-            "threshold_applied": self.threshold,
-            "min_area_px_applied": self.min_area_px,
-            "pixel_size_um_applied": self.pixel_size_um,
-            "channel_applied": self.decoded.channel,
-            "page_applied": self.decoded.page,
-        }
-        return {
-            "karyometer": __version__,
-            "model": {"name": self.card.name, "version": self.card.version, "sha256": self.card.sha256},
-            "options": options | applied,
-        }
 
 
 @dataclass(frozen=True)
@@ -143,7 +92,7 @@ class Segmenter:
         self.predictor = predictor
         self.card = card
         self.max_pixels = max_pixels
-        self._call = call
+        self.call = call
 
     @classmethod
     def load(cls, folder: Path, device: str, max_pixels: int, call: Call = _here) -> Self:
@@ -175,7 +124,7 @@ class Segmenter:
             All pages together have more pixels than the limit.
         """
         start = time.perf_counter()
-        pages = self._call(decode_pages, data, self.max_pixels, options.channel, options.page)
+        pages = self.call(decode_pages, data, self.max_pixels, options.channel, options.page)
         timing_ms = {"decode": milliseconds_since(start) / max(1, len(pages))}
         return [self._segment_page(decoded, options, filename, dict(timing_ms)) for decoded in pages]
 
@@ -200,23 +149,21 @@ class Segmenter:
         filename: str | None,
         timing_ms: dict[str, float],
     ) -> Segmentation:
-        with _timed(timing_ms, "predict"):
+        with timed(timing_ms, "predict"):
             image = self.normalise(decoded.image)
             maps = self.predict(image, options)
-        with _timed(timing_ms, "split"):
+        with timed(timing_ms, "split"):
             threshold, min_area_px, labels = find_nuclei(maps, options, self.card.calibration)
-        with _timed(timing_ms, "measure"):
-            pixel_size_um, caveats = _pixel_size(decoded, options)
+        with timed(timing_ms, "measure"):
+            pixel_size_um, caveats = pixel_size(decoded, options)
             confidence = self.card.calibration.confidence
             nuclei = measure(labels, decoded.image, decoded.channels, maps, confidence, pixel_size_um)
-        if _are_dark(nuclei, decoded):
-            caveats = (*caveats, DARK_NUCLEI)
-        limit = self.card.calibration.largest_unlikeness
-        if maps.unlikeness is not None and limit is not None and maps.unlikeness > limit:
-            caveats = (*caveats, UNLIKE_TRAINING_DATA)
+        is_grey = decoded.image.ndim == 2 or decoded.channels.shape[2] == 1
+        caveats = (*caveats, *nuclei_caveats(nuclei, is_grey), *unlike_caveats(maps.unlikeness, self.card.calibration))
         return Segmentation(
             filename=filename,
             decoded=decoded,
+            n_pixels=labels.size,
             normalised=image,
             labels=labels,
             nuclei=nuclei,
@@ -239,7 +186,7 @@ class Segmenter:
         ImageError, EmptyUploadError
             The mask cannot be read.
         """
-        mask = self._call(decode_mask, mask_data, self.max_pixels)
+        mask = self.call(decode_mask, mask_data, self.max_pixels)
         size, mask_size = segmentation.labels.shape, mask.shape
         if size != mask_size:
             raise SizeMismatchError(
@@ -279,24 +226,6 @@ def find_nuclei(
     return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)
 
 
-def _pixel_size(decoded: DecodedImage, options: SegmentationOptions) -> tuple[float | None, tuple[Caveat, ...]]:
-    """The option beats the file; the image's caveats, and one where they differ."""
-    of_file, asked = decoded.pixel_size_um, options.pixel_size_um
-    if asked is None or of_file is None or abs(asked - of_file) <= _SIZE_TOLERANCE * of_file:
-        return of_file if asked is None else asked, decoded.caveats
-    differs = Caveat(
-        "pixel_size_differs",
-        f"The file says that a pixel is {of_file:.4g} micrometres wide; {asked:.4g} was used, as asked for.",
-    )
-    return asked, (*decoded.caveats, differs)
-
-
-def _are_dark(nuclei: Table, decoded: DecodedImage) -> bool:
-    """Whether most nuclei of a grey image are darker than their surroundings; in colour they always are."""
-    is_grey = decoded.image.ndim == 2 or decoded.channels.shape[2] == 1
-    return is_grey and bool(np.count_nonzero(nuclei["intensity_integrated"] < 0) > len(nuclei["label"]) / 2)
-
-
 def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
     """Whether a ground-truth mask `(H, W)` is `binary` or `labels`, and its instances as 1..N.
 
@@ -315,10 +244,11 @@ def true_instances(mask: NDArray[np.int64]) -> tuple[str, NDArray[np.int32]]:
 
 
 @contextmanager
-def _timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
+def timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
+    """Add to a stage what happens within."""
     start = time.perf_counter()
     yield
-    timing_ms[stage] = milliseconds_since(start)
+    timing_ms[stage] = round(timing_ms.get(stage, 0) + milliseconds_since(start), 3)
 
 
 def milliseconds_since(start: float) -> float:

@@ -89,8 +89,9 @@ class Regions:
 
     def inertia(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Variance of the columns, covariance, variance of the rows: the inertia tensor, each pixel a point."""
-        rows, columns = self._rows, self._columns
-        row, column = self.centroid()
+        # Counted from each nucleus's first row and column: far from them squares lose their last digits.
+        rows, columns = (axis - np.repeat(self.min(axis), self.area_px) for axis in (self._rows, self._columns))
+        row, column = self.mean(rows), self.mean(columns)
         return (
             self.mean(columns * columns) - column * column,
             self.mean(rows * columns) - row * column,

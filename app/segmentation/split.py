@@ -59,16 +59,29 @@ def split(
 
 def _in_reading_order(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     """Renumbered 1..N by each nucleus's first pixel, row by row."""
+    first = first_pixels(labels)
+    first[0] = -1
+    number = np.zeros(first.size, np.int32)
+    number[np.argsort(first)] = np.arange(first.size)
+    return number.take(labels)
+
+
+def first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Where each label from 0 first occurs, row by row, in the flattened image; its size where it does not, as for 0.
+
+    Examples
+    --------
+    >>> first_pixels(np.array([[0, 2], [2, 3]], np.int32))
+    array([4, 4, 1, 3])
+    """
     flat = labels.ravel()
     # The pixels with another label to their left: among them is each label's first one.
     starts = np.append(0, np.flatnonzero(flat[1:] != flat[:-1]) + 1)[::-1]
     first = np.full(flat.max(initial=0) + 1, flat.size)
     # Of several values for one place the last one stays.
     first[flat[starts]] = starts
-    first[0] = -1
-    number = np.zeros(first.size, np.int32)
-    number[np.argsort(first)] = np.arange(first.size)
-    return number.take(labels)
+    first[0] = flat.size
+    return first
 
 
 def _smooth(distance: NDArray[Any]) -> NDArray[np.float32]:

@@ -107,8 +107,8 @@ def picture(pixels: NDArray[Any], dots_per_inch: float | None = None) -> Stack:
     )
 
 
-def check_size(height: int, width: int, max_pixels: int, subject: str) -> None:
-    """Refuse what has more pixels than the limit.
+def check_size(height: int, width: int, max_pixels: int, subject: str, setting: str = "KARYOMETER_MAX_PIXELS") -> None:
+    """Refuse what has more pixels than the limit, which is that setting of the server.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def check_size(height: int, width: int, max_pixels: int, subject: str) -> None:
     if height * width > max_pixels or max(height, width) > MAX_SIDE_PX:
         raise ImageTooLargeError(
             f"The {subject} has {height} x {width} pixels, the limit is {max_pixels} in all and {MAX_SIDE_PX} a side; "
-            "crop it, or raise KARYOMETER_MAX_PIXELS on the server."
+            f"crop it, or raise {setting} on the server."
         )
 
 

@@ -1,6 +1,6 @@
 """Images of any size for a network that should see few sizes, and none too large."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -15,11 +15,11 @@ BUCKET_PX = 64
 TILE_PX = 3072
 
 
-class _Window(NamedTuple):
-    """Where a tile starts, and the part of it that counts, in one axis."""
+class Tile(NamedTuple):
+    """Rows and columns that the network is shown, which may end beyond the image, and those whose answers count."""
 
-    start: int
-    inside: slice
+    shown: tuple[slice, slice]
+    kept: tuple[slice, slice]
 
 
 def predict_tiled(
@@ -30,56 +30,85 @@ def predict_tiled(
 ) -> Maps:
     """The maps of an image of any size, as if the network had seen it whole.
 
-    The image is mirrored beyond its lower and right edge up to multiples of `BUCKET_PX`. Where it is larger than a
-    tile, tiles overlap by twice the reach or a little more, and either keeps its half, so that each pixel comes from a
-    tile that shows all that could change it. Tiles are cut at multiples of `BUCKET_PX`, as the network's grids are.
-
     Parameters
     ----------
     predict
         The network: float32 `(h, w, 3)` to maps `(h, w)`, for sides that are multiples of `BUCKET_PX`.
     image
         float32 `(H, W, 3)`, normalised as a whole.
-    reach_px
-        See `app.segmentation.model_card.Contract`.
-    tile_px
-        Largest side that `predict` is given, a multiple of `BUCKET_PX` that leaves something between twice the reach.
+    reach_px, tile_px
+        See `tiles`.
 
     Returns
     -------
     Maps
         `(H, W)`; the unlikeness is the mean of the tiles'.
     """
-    height, width = image.shape[:2]
-    padding = [(0, -length % BUCKET_PX) for length in (height, width)]
-    padded = np.pad(image, (*padding, (0, 0)), mode="symmetric") if any(after for _, after in padding) else image
-    halo_px = -(-reach_px // BUCKET_PX) * BUCKET_PX
-    windows = [list(_windows(length, tile_px, halo_px)) for length in padded.shape[:2]]
-    size_px = [min(length, tile_px) for length in padded.shape[:2]]
+    size = image.shape[:2]
     maps: dict[str, NDArray[np.float32]] = {}
     unlikenesses = []
-    for row, column in product(*windows):
-        tile = padded[row.start : row.start + size_px[0], column.start : column.start + size_px[1]]
-        answer = predict(np.ascontiguousarray(tile))
-        place = tuple(
-            slice(window.start + window.inside.start, window.start + window.inside.stop) for window in (row, column)
-        )
+    for tile in tiles(size, reach_px, tile_px):
+        answer = predict_tile(predict, image[tile.shown], tile)
         for name, map_ in (("probability", answer.probability), ("distance", answer.distance)):
             if map_ is not None:
-                whole = maps.setdefault(name, np.empty(padded.shape[:2], np.float32))
-                whole[place] = map_[row.inside, column.inside]
+                maps.setdefault(name, np.empty(size, np.float32))[tile.kept] = map_
         unlikenesses.append(answer.unlikeness)
-    known = [unlikeness for unlikeness in unlikenesses if unlikeness is not None]
-    return Maps(
-        **{name: np.ascontiguousarray(whole[:height, :width]) for name, whole in maps.items()},
-        unlikeness=float(np.mean(known)) if known else None,
+    return Maps(**maps, unlikeness=mean_unlikeness(unlikenesses))
+
+
+def tiles(size_px: tuple[int, ...], reach_px: int, tile_px: int = TILE_PX) -> Iterator[Tile]:
+    """An image's tiles, row by row, all of one size.
+
+    The image is mirrored beyond its lower and right edge up to multiples of `BUCKET_PX`. Where it is larger than a
+    tile, tiles overlap by twice the reach or a little more, and either keeps its half, so that each pixel comes from a
+    tile that shows all that could change it. Tiles are cut at multiples of `BUCKET_PX`, as the network's grids are.
+
+    Parameters
+    ----------
+    size_px
+        Height and width.
+    reach_px
+        See `app.segmentation.model_card.Contract`.
+    tile_px
+        Largest side of a tile, a multiple of `BUCKET_PX` that leaves something between twice the reach.
+
+    Examples
+    --------
+    >>> [tile.kept[1] for tile in tiles((100, 500), reach_px=60, tile_px=320)]
+    [slice(0, 256, None), slice(256, 500, None)]
+    """
+    for row, column in product(*(list(_windows(length, tile_px, _up(reach_px))) for length in size_px)):
+        yield Tile((row[0], column[0]), (row[1], column[1]))
+
+
+def predict_tile(predict: Callable[[NDArray[np.float32]], Maps], image: NDArray[np.float32], tile: Tile) -> Maps:
+    """What counts of the network's answer to one tile, of which `image` is what lies in the image."""
+    sides = [shown.stop - shown.start for shown in tile.shown]
+    padding = [(0, side - length) for side, length in zip(sides, image.shape)]
+    answer = predict(np.ascontiguousarray(np.pad(image, (*padding, (0, 0)), mode="symmetric")))
+    inside = tuple(slice(kept.start - shown.start, kept.stop - shown.start) for shown, kept in zip(*tile))
+    return answer._replace(
+        probability=answer.probability[inside], distance=None if answer.distance is None else answer.distance[inside]
     )
 
 
-def _windows(length: int, tile_px: int, halo_px: int) -> Iterator[_Window]:
-    """Of equal size, the last one moved back to the end."""
-    last = max(0, length - tile_px)
-    starts = [*range(0, last, tile_px - 2 * halo_px), last]
+def mean_unlikeness(unlikenesses: Iterable[float | None]) -> float | None:
+    """Of all tiles, None of a network that does not say."""
+    known = [unlikeness for unlikeness in unlikenesses if unlikeness is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _windows(length: int, tile_px: int, halo_px: int) -> Iterator[tuple[slice, slice]]:
+    """What is shown and what is kept in one axis: as few tiles as will do, as small as will do."""
+    padded = _up(length)
+    n_tiles = max(1, -(-(padded - 2 * halo_px) // (tile_px - 2 * halo_px)))
+    side = min(padded, _up(-(-(padded - 2 * halo_px) // n_tiles) + 2 * halo_px))
+    # The last tile is moved back to the end.
+    starts = [*(number * (side - 2 * halo_px) for number in range(n_tiles - 1)), padded - side]
     cuts = [0, *(start + halo_px for start in starts[1:]), length]
     for start, (begin, end) in zip(starts, pairwise(cuts)):
-        yield _Window(start, slice(begin - start, end - start))
+        yield slice(start, start + side), slice(begin, end)
+
+
+def _up(length: int) -> int:
+    return -(-length // BUCKET_PX) * BUCKET_PX

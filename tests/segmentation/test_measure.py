@@ -96,7 +96,7 @@ def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
         (name, values.dtype) for name, values in one.items()
     ]
     assert {len(values) for values in table.values()} == {0}
-    assert summarise(table, empty, 0.5) == {
+    assert summarise(table, empty.size, 0.5) == {
         "count": 0,
         "area_px": dict.fromkeys(("mean", "median", "std", "min", "max", "q25", "q75", "mad")),
         "foreground_fraction": 0,
@@ -107,13 +107,13 @@ def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
 def test_summary() -> None:
     labels = np.array([[1, 1, 1, 0], [2, 0, 0, 0]], np.int32)
     table = measured(labels, labels.astype(np.uint8), Maps(np.ones((2, 4), np.float32)), Confidence(), None)
-    assert summarise(table, labels, None) == {
+    assert summarise(table, labels.size, None) == {
         "count": 2,
         "area_px": {"mean": 2, "median": 2, "std": 1, "min": 1, "max": 3, "q25": 1.5, "q75": 2.5, "mad": 1},
         "foreground_fraction": 0.5,
         "density_per_mm2": None,
     }
-    assert summarise(table, labels, 0.5)["density_per_mm2"] == 2 / (8 * 0.25e-6)
+    assert summarise(table, labels.size, 0.5)["density_per_mm2"] == 2 / (8 * 0.25e-6)
 
 
 def test_confidence_weighs_probability_and_distance() -> None:

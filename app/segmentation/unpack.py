@@ -1,0 +1,139 @@
+"""A TIFF that is too large for the memory to its pixels on disk, some rows at a time."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.errors import OptionError, UnreadableImageError, UnsupportedImageError
+from app.segmentation.caveats import Caveat, pages_ignored
+from app.segmentation.channels import choose_channel
+from app.segmentation.decode import COLOURS, SIGNATURES, damage_told
+from app.segmentation.decode_tiff import TiffStack, open_tiff, tiff_size
+from app.segmentation.options import Channel, Page
+from app.segmentation.scratch import Scratch
+from app.segmentation.stack import check_size
+
+# What is decoded together: where strips or tiles allow it less, and never more than the second.
+_ROWS_BYTES = 16 * 2**20
+MAX_ROWS_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class LargeImage:
+    """What a file says of an image whose pixels are not in memory; see `app.segmentation.decode.DecodedImage`.
+
+    Attributes
+    ----------
+    n_channels
+        All that are in the file, alpha among them.
+    dtype
+        uint8 or uint16.
+    n_rows
+        How many rows are unpacked together.
+    """
+
+    height: int
+    width: int
+    n_channels: int
+    dtype: str
+    is_colour: bool
+    channel: int | None
+    page: int
+    pixel_size_um: float | None
+    caveats: tuple[Caveat, ...]
+    n_rows: int
+
+
+def tiff_pixels(path: Path) -> int:
+    """Height times width of the TIFF at a path, by its header; 0 where it is none, or a damaged one.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    with path.open("rb") as file:
+        is_tiff = file.read(4).startswith(SIGNATURES["TIFF"])
+    if not is_tiff:
+        return 0
+    try:
+        with damage_told(SIGNATURES["TIFF"][0], "image"):
+            height, width, _ = tiff_size(path)
+            return height * width
+    except UnreadableImageError:
+        return 0
+
+
+def describe(path: Path, max_pixels: int, channel: Channel | None, page: Page | None) -> LargeImage:
+    """What is in a TIFF, as far as it can be unpacked.
+
+    Parameters
+    ----------
+    path
+        The file.
+    max_pixels
+        Largest allowed height times width, in pixels.
+    channel, page
+        See `app.segmentation.options.SegmentationOptions`.
+
+    Raises
+    ------
+    ImageError
+        It is damaged or too large, or of a kind that cannot be unpacked.
+    ChannelNeededError
+        There are several channels, and nothing says which one holds the nuclei.
+    OptionError
+        There is no such channel or page, or more than one page is asked for.
+    """
+    with _opened(path) as stack:
+        check_size(stack.height, stack.width, max_pixels, "image", "KARYOMETER_MAX_STREAMED_PIXELS")
+        if stack.dtype not in (np.uint8, np.uint16):
+            raise UnsupportedImageError(
+                f"The image's pixels are of type {stack.dtype}; save so large an image with 8 or 16 bits a channel."
+            )
+        if isinstance(page, str):
+            raise OptionError("Of so large an image one page is measured; choose it with page, by its number.")
+        if page is not None and page >= stack.n_pages:
+            raise OptionError(f"There is no page {page}; the file has {stack.n_pages}, counted from 0.")
+        row_bytes = stack.width * stack.n_channels * stack.dtype.itemsize
+        if stack.n_rows_together * row_bytes > MAX_ROWS_BYTES:
+            raise UnsupportedImageError(
+                f"The image is compressed in strips or tiles of {stack.n_rows_together} rows, which are too large to "
+                "be decoded one by one; save it in tiles of 256 x 256 pixels."
+            )
+        names = COLOURS if stack.is_colour else stack.channel_names
+        n_channels = min(stack.n_channels, 3) if stack.is_colour else stack.n_channels
+        return LargeImage(
+            height=stack.height,
+            width=stack.width,
+            n_channels=stack.n_channels,
+            dtype=stack.dtype.name,
+            is_colour=stack.is_colour,
+            channel=choose_channel(channel, names, n_channels, stack.is_colour),
+            page=page or 0,
+            pixel_size_um=stack.pixel_size_um,
+            caveats=(*stack.caveats, *([pages_ignored(stack.n_pages)] if page is None and stack.n_pages > 1 else [])),
+            n_rows=max(1, _ROWS_BYTES // (stack.n_rows_together * row_bytes)) * stack.n_rows_together,
+        )
+
+
+def unpack(path: Path, page: int, first: int, stop: int, pixels: Scratch) -> None:
+    """Copy some rows of a page, all channels of them, from a TIFF into `pixels` `(H, W, C)`.
+
+    Raises
+    ------
+    UnreadableImageError
+        The file is damaged or incomplete.
+    """
+    with _opened(path) as stack:
+        rows = stack.read_rows(page, first, stop)
+        pixels[first:stop, 0 : stack.width] = np.iinfo(rows.dtype).max - rows if stack.is_inverted else rows
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TiffStack]:
+    with damage_told(SIGNATURES["TIFF"][0], "image"), closing(open_tiff(path, "image")) as stack:
+        yield stack
