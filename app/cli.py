@@ -25,6 +25,7 @@ from app.errors import KaryometerError, OptionError
 from app.isolation import DecodeProcesses
 from app.logs import JsonFormatter
 from app.main import create_app
+from app.memory import keep_freed_memory
 from app.segmentation.formats import FileFormat
 from app.segmentation.model_card import read_model_card
 from app.segmentation.options import SegmentationOptions
@@ -198,6 +199,7 @@ def _info(options: argparse.Namespace) -> int:
 
 def _serve(_: argparse.Namespace) -> int:
     settings = Settings.from_environment()
+    keep_freed_memory()
     app = create_app(settings)
     config = uvicorn.Config(
         app,

@@ -1,6 +1,7 @@
-"""Measures the service against the bare network and against the service that most people write first, in one run.
+"""Measures the service against the bare network and against services that others would write, in one run.
 
-`python -m benchmarks.serving --output docs/serving`
+`python -m benchmarks.serving --output docs/serving`; `--stardist PYTHON FOLDER` adds StarDist, by the Python of an
+environment with the extra `peers` and a network that `benchmarks.stardist` trained.
 """
 
 import argparse
@@ -8,35 +9,36 @@ import asyncio
 import io
 import json
 import os
-import re
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
-import httpx2
+import matplotlib
 import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from app.segmentation.decode import decode_image
 from app.segmentation.pipeline import Segmenter
 from app.settings import DEFAULT_MODEL
+from benchmarks.load import Connection, Load, Service, closed_loop, load, open_loop, running
+from benchmarks.peaks import peaks_gflops
+from benchmarks.plots import FONT
 from training.arguments import command_line
 
 SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "bbbc039.tif"
-SIZES_PX = ((256, 256), (512, 512), (520, 696), (1024, 1024))
+SIZES_PX = ((256, 256), (512, 512), (520, 696), (1024, 1024), (4096, 4096))
 CLIENTS = (1, 2, 8, 32)
 # Of these size and number the throughputs are.
 THROUGHPUT_PX = (512, 512)
+N_QUEUED = 8
 OVERLOAD = 3.0
-READY_S = 180
 STAGES = ("decode", "predict", "split", "measure", "encode")
 
 
@@ -56,159 +58,87 @@ def png(image: NDArray[Any]) -> bytes:
 
 
 def median_ms(call: Callable[[], Any], seconds: float) -> float:
-    """Median of repeated calls, after two that do not count."""
+    """Median of repeated calls, after one that does not count."""
+    call()
     times: list[float] = []
-    for _ in range(2):
-        call()
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
+    while time.perf_counter() < end or len(times) < 3:
         start = time.perf_counter()
         call()
         times.append(1000 * (time.perf_counter() - start))
     return float(np.median(times))
 
 
-class Service:
-    """A service in a process of its own."""
+def bare_network(segmenter: Segmenter) -> Callable[[NDArray[np.float32]], Any]:
+    """What TensorFlow answers to a ready array, without any of our code."""
+    model = tf.saved_model.load(str(DEFAULT_MODEL))
+    signature = model.signatures[segmenter.card.contract.signature]
 
-    def __init__(self, name: str, url: str, pid: int) -> None:
-        self.name, self.url, self.pid = name, url, pid
+    def call(image: NDArray[np.float32]) -> Any:
+        # The model must live as long as its signature.
+        return model and [map_.numpy() for map_ in signature(tf.constant(image[np.newaxis])).values()]
 
-    def cpu_seconds(self) -> float:
-        """CPU time that it and the processes below it have used, those that ended among them."""
-        ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if os.getpgid(int(stat.parent.name)) == self.pid:
-                ticks += sum(map(int, fields[11:15]))
-        return ticks / os.sysconf("SC_CLK_TCK")
+    return call
 
 
-@contextmanager
-def running(name: str, command: Sequence[str]) -> Iterator[Service]:
-    """A service that listens, until the end."""
-    environment = os.environ | {
-        "KARYOMETER_PORT": "0",
-        "KARYOMETER_DEVICE": "cpu",
-        "KARYOMETER_MAX_QUEUED_PIXELS": str(8 * THROUGHPUT_PX[0] * THROUGHPUT_PX[1]),
-    }
-    process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", *command],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-        start_new_session=True,
-    )
-    said = cast("IO[str]", process.stderr)
-    killer = threading.Timer(READY_S, process.kill)
-    killer.start()
-    url = next(match[1] for line in said if (match := re.search(r"running on (http://[\w.:]+)", line)))
-    killer.cancel()
-    threading.Thread(target=said.read, daemon=True).start()
-    try:
-        yield Service(name, url, process.pid)
-    finally:
-        process.terminate()
-        process.wait(40)
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a service did under load; times in milliseconds."""
-
-    service: str
-    clients: str
-    throughput_per_s: float
-    answered_p50_ms: float
-    answered_p99_ms: float
-    refused: int
-    refused_p99_ms: float
-    refusals_without_retry_after: int
-    cpu_s_per_image: float
-
-
-async def _post(client: httpx2.AsyncClient, url: str, data: bytes) -> tuple[int, float, bool]:
-    start = time.perf_counter()
-    answer = await client.post(f"{url}/segment", files={"image": ("field.png", data, "image/png")})
-    return answer.status_code, 1000 * (time.perf_counter() - start), "retry-after" in answer.headers
-
-
-async def closed_loop(service: Service, data: bytes, n_clients: int, seconds: float) -> list[tuple[int, float, bool]]:
-    """Clients that send their next image when they have the last one's answer."""
-    end = time.perf_counter() + seconds
-    answers: list[tuple[int, float, bool]] = []
-
-    async def client(session: httpx2.AsyncClient) -> None:
-        while time.perf_counter() < end:
-            answers.append(await _post(session, service.url, data))
-
-    async with httpx2.AsyncClient(timeout=120, limits=httpx2.Limits(max_connections=None)) as session:
-        await asyncio.gather(*(client(session) for _ in range(n_clients)))
-    return answers
-
-
-async def open_loop(service: Service, data: bytes, per_s: float, seconds: float) -> list[tuple[int, float, bool]]:
-    """Images that come at random, at a rate, whatever has been answered."""
-    generator = np.random.default_rng(0)
-    async with httpx2.AsyncClient(timeout=120, limits=httpx2.Limits(max_connections=None)) as session:
-        start, at, posts = time.perf_counter(), 0.0, []
-        while at < seconds:
-            await asyncio.sleep(max(0, start + at - time.perf_counter()))
-            posts.append(asyncio.create_task(_post(session, service.url, data)))
-            at += generator.exponential(1 / per_s)
-        return list(await asyncio.gather(*posts))
-
-
-def load(service: Service, clients: str, run: Callable[[], Any]) -> Load:
-    """Run a load and sum it up."""
-    cpu_s, start = service.cpu_seconds(), time.perf_counter()
-    answers = asyncio.run(run())
-    elapsed, cpu_s = time.perf_counter() - start, service.cpu_seconds() - cpu_s
-    answered = [ms for status, ms, _ in answers if status == 200]
-    refused = [ms for status, ms, _ in answers if status != 200]
-    return Load(
-        service=service.name,
-        clients=clients,
-        throughput_per_s=len(answered) / elapsed,
-        answered_p50_ms=float(np.percentile(answered, 50)),
-        answered_p99_ms=float(np.percentile(answered, 99)),
-        refused=len(refused),
-        refused_p99_ms=float(np.percentile(refused, 99)) if refused else 0.0,
-        refusals_without_retry_after=sum(status != 200 and not told for status, _, told in answers),
-        cpu_s_per_image=cpu_s / max(1, len(answered)),
-    )
-
-
-def one_client(
-    service: Service, client: httpx2.Client, segmenter: Segmenter, image: NDArray[Any], seconds: float
-) -> dict[str, float]:
-    """Median milliseconds of a request, of its stages where it tells them, and of the network beside it."""
-    normalised, upload = segmenter.normalise(image), png(image)
-    stages: list[float] = []
-
-    def post() -> None:
-        body = client.post(f"{service.url}/segment", files={"image": ("a.png", upload)}).json()
-        if "provenance" in body:
-            stages.append(sum(body["provenance"]["timing_ms"][stage] for stage in STAGES))
-
+async def one_client(
+    service: Service, network: Callable[[], Any], upload: bytes, seconds: float
+) -> dict[str, float | None]:
+    """Median milliseconds of a request, of what its stages leave of it, and of the network in the same minute."""
+    times: list[float] = []
+    overheads: list[float] = []
     # Beside each service anew, because the machine's speed changes.
-    row = {f"network beside {service.name}": median_ms(lambda: segmenter.predictor.predict(normalised), seconds)}
-    row[service.name] = median_ms(post, seconds)
-    return row | ({"stages": float(np.median(stages[2:]))} if stages else {})
+    network_ms = median_ms(network, seconds)
+    connection, end = Connection(service.port), time.perf_counter() + seconds
+    await connection.post(upload)
+    while time.perf_counter() < end or len(times) < 3:
+        answer = await connection.post(upload)
+        times.append(answer.ms)
+        if provenance := json.loads(answer.body).get("provenance"):
+            overheads.append(answer.ms - sum(provenance["timing_ms"][stage] for stage in STAGES))
+    connection.close()
+    overhead_ms = float(np.median(overheads)) if overheads else None
+    return {"network_ms": network_ms, "request_ms": float(np.median(times)), "overhead_ms": overhead_ms}
 
 
 def under_load(service: Service, data: bytes, seconds: float) -> list[Load]:
     """More and more clients; then more than it can answer, where it refuses instead of queueing without end."""
-    loads = [load(service, str(n), partial(closed_loop, service, data, n, seconds)) for n in CLIENTS]
+    loads = [load(service, str(n), partial(closed_loop, service.port, data, n, seconds)) for n in CLIENTS]
     if service.name == "karyometer":
         rate = OVERLOAD * max(one.throughput_per_s for one in loads)
         clients = f"open, {OVERLOAD:g} times the capacity"
-        loads.append(load(service, clients, partial(open_loop, service, data, rate, seconds)))
+        loads.append(load(service, clients, partial(open_loop, service.port, data, rate, seconds)))
     return loads
+
+
+def measure(commands: dict[str, list[str]], seconds: float) -> dict[str, Any]:
+    """All figures of all services."""
+    segmenter = Segmenter.load(DEFAULT_MODEL, "cpu", 10**8)
+    network = bare_network(segmenter)
+    environment = {
+        "KARYOMETER_PORT": "0",
+        "KARYOMETER_DEVICE": "cpu",
+        "KARYOMETER_MAX_QUEUED_PIXELS": str(N_QUEUED * THROUGHPUT_PX[0] * THROUGHPUT_PX[1]),
+    }
+    latencies: dict[str, dict[str, dict[str, float | None]]] = {}
+    processes, loads = {}, []
+    for name, command in commands.items():
+        latencies[name] = {}
+        with running(name, command, environment) as service:
+            loads += under_load(service, png(field(THROUGHPUT_PX)), seconds)
+            peak_bytes = {f"under load, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}": service.peak_bytes()}
+            for size_px in SIZES_PX:
+                size, image = f"{size_px[0]} x {size_px[1]}", field(size_px)
+                call = partial(network, segmenter.normalise(image))
+                latencies[name][size] = asyncio.run(one_client(service, call, png(image), seconds / 3))
+                peak_bytes[size] = service.peak_bytes()
+            processes[name] = {"ready_s": service.ready_s, "peak_bytes": peak_bytes}
+    return {
+        "peaks_gflops": peaks_gflops(seconds / 3),
+        "latencies": latencies,
+        "loads": [asdict(one) for one in loads],
+        "processes": processes,
+    }
 
 
 def main() -> None:
@@ -216,59 +146,92 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=15, help="for each load (%(default)s)")
+    parser.add_argument("--stardist", nargs=2, metavar=("PYTHON", "FOLDER"), help="measure StarDist too")
     options = parser.parse_args()
-
-    segmenter = Segmenter.load(DEFAULT_MODEL, "cpu", 10**8)
-    latencies: dict[str, dict[str, float]] = {f"{height} x {width}": {} for height, width in SIZES_PX}
-    loads: list[Load] = []
-    services = {"karyometer": ["app.cli", "serve"], "naive": ["benchmarks.naive_service", str(DEFAULT_MODEL)]}
-    for name, command in services.items():
-        with running(name, command) as service, httpx2.Client(timeout=120) as client:
-            for size_px, row in zip(SIZES_PX, latencies.values()):
-                row |= one_client(service, client, segmenter, field(size_px), options.seconds / 3)
-            loads += under_load(service, png(field(THROUGHPUT_PX)), options.seconds)
-
+    commands = {
+        "karyometer": [sys.executable, "-m", "app.cli", "serve"],
+        "naive": [sys.executable, "-m", "benchmarks.naive_service", str(DEFAULT_MODEL)],
+    }
+    if options.stardist:
+        python, folder = options.stardist
+        commands["StarDist"] = [python, "-m", "benchmarks.stardist_service", folder]
+    result = {"command": command_line("benchmarks.serving", sys.argv[1:])} | measure(commands, options.seconds)
     options.output.mkdir(parents=True, exist_ok=True)
-    command_text = command_line("benchmarks.serving", sys.argv[1:])
-    result = {"command": command_text, "latency_ms": latencies, "loads": [asdict(one) for one in loads]}
     (options.output / "serving.json").write_text(json.dumps(result, indent=1) + "\n")
-    (options.output / "serving.md").write_text(as_markdown(latencies, loads, command_text))
+    (options.output / "serving.md").write_text(as_markdown(result))
+    draw(result, options.output / "serving.png")
 
 
-def as_markdown(latencies: dict[str, dict[str, float]], loads: Sequence[Load], command: str) -> str:
+def as_markdown(result: dict[str, Any]) -> str:
     """The tables."""
+    peaks = result["peaks_gflops"]
     lines = [
-        f"Made by `{command}` on {os.cpu_count()} cores.",
+        f"Made by `{result['command']}` on {os.cpu_count()} cores, which multiply matrices at "
+        f"{peaks['sgemm']:.0f} GFLOP/s and convolve at {peaks['convolution']:.0f} "
+        f"({peaks['convolution'] / peaks['sgemm']:.2f} of it).",
+        "",
+        "![Latency of one client, and throughput under load](serving.png)",
         "",
         "## One client",
         "",
-        "Median milliseconds. The network alone gets a ready array, in the same minute. Overhead is the request's time "
-        "less that of its stages (decode, predict, split, measure, encode).",
+        "Median milliseconds, and most memory so far, after the load below. The network alone is the bare SavedModel "
+        "on a ready array, in the same minute. Overhead is the request's time less that of its stages (decode, "
+        "predict, split, measure, encode).",
         "",
-        "| image | network alone | request | ratio | overhead | naive service | its ratio |",
-        "|---|---|---|---|---|---|---|",
     ]
-    for size, row in latencies.items():
-        alone, beside_naive = row["network beside karyometer"], row["network beside naive"]
-        lines.append(
-            f"| {size} | {alone:.0f} | {row['karyometer']:.0f} | {row['karyometer'] / alone:.2f} "
-            f"| {row['karyometer'] - row['stages']:.1f} | {row['naive']:.0f} | {row['naive'] / beside_naive:.2f} |"
+    rows = [
+        (
+            name,
+            size,
+            row["network_ms"],
+            row["request_ms"],
+            row["request_ms"] / row["network_ms"],
+            row["overhead_ms"],
+            result["processes"][name]["peak_bytes"][size] / 2**20,
         )
-    lines += [
-        "",
-        f"## Load, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}",
-        "",
-        "| service | clients | images/s | p50, ms | p99, ms | refused | refusals' p99, ms | without Retry-After "
-        "| CPU s/image |",
-        "|---|---|---|---|---|---|---|---|---|",
+        for name, sizes in result["latencies"].items()
+        for size, row in sizes.items()
     ]
-    lines += [
-        f"| {one.service} | {one.clients} | {one.throughput_per_s:.2f} | {one.answered_p50_ms:.0f} "
-        f"| {one.answered_p99_ms:.0f} | {one.refused} | {one.refused_p99_ms:.0f} "
-        f"| {one.refusals_without_retry_after} | {one.cpu_s_per_image:.3f} |"
-        for one in loads
-    ]
-    return "\n".join(lines) + "\n"
+    lines += _table(
+        ("service", "image", "network alone", "request", "ratio", "overhead", "memory, MiB"),
+        ("{}", "{}", "{:.0f}", "{:.0f}", "{:.2f}", "{:.1f}", "{:.0f}"),
+        rows,
+    )
+    lines += ["", f"## Load, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}", ""]
+    lines += ["Clients are one process, whose share of a core is the last column.", ""]
+    lines += _table(
+        (
+            *("service", "clients", "images/s", "p50, ms", "p99, ms", "refused", "refusals' p99, ms"),
+            *("without Retry-After", "CPU s/image", "clients' CPU"),
+        ),
+        ("{}", "{}", "{:.2f}", "{:.0f}", "{:.0f}", "{}", "{:.0f}", "{}", "{:.3f}", "{:.2f}"),
+        [tuple(one.values()) for one in result["loads"]],
+    )
+    ready = ", ".join(f"{name} {of['ready_s']:.1f} s" for name, of in result["processes"].items())
+    return "\n".join([*lines, "", f"Ready after: {ready}."]) + "\n"
+
+
+def _table(titles: Sequence[str], forms: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    cells = [["" if value is None else form.format(value) for form, value in zip(forms, row)] for row in rows]
+    return ["| " + " | ".join(line) + " |" for line in (titles, ["---"] * len(titles), *cells)]
+
+
+def draw(result: dict[str, Any], path: Path) -> None:
+    """Latency by the image's size, and throughput by the number of clients, a line a service."""
+    with matplotlib.rc_context(FONT):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        latency, throughput = figure.subplots(1, 2)
+        for name, sizes in result["latencies"].items():
+            latency.plot(list(sizes), [row["request_ms"] for row in sizes.values()], marker="o", label=name)
+            closed = [one for one in result["loads"] if one["service"] == name and one["clients"].isdecimal()]
+            of_service = [one["throughput_per_s"] for one in closed]
+            throughput.plot([one["clients"] for one in closed], of_service, marker="o", label=name)
+        alone = {size: row["network_ms"] for size, row in next(iter(result["latencies"].values())).items()}
+        latency.plot(list(alone), list(alone.values()), color="0.6", linestyle="--", label="network alone")
+        latency.set(yscale="log", ylabel="one client: median latency, ms")
+        throughput.set(xlabel="clients", ylabel=f"images/s, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}", ylim=0)
+        latency.legend()
+        figure.savefig(path, dpi=150)
 
 
 if __name__ == "__main__":

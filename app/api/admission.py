@@ -173,7 +173,7 @@ class Ticket:
         self._admission.held_bytes -= self._n_bytes
 
 
-def get_admission(request: Request) -> Admission:
+async def get_admission(request: Request) -> Admission:
     """The lifespan's.
 
     Raises

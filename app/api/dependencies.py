@@ -27,7 +27,7 @@ RAW_TYPES = ("image/", "application/octet-stream")
 MAX_LENGTH_DIGITS = 19
 
 
-def get_segmenter(request: Request) -> Segmenter:
+async def get_segmenter(request: Request) -> Segmenter:
     """The model that the lifespan loaded.
 
     Raises

@@ -8,7 +8,7 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ from app.segmentation.decode_bio import READERS, open_bio
 from app.segmentation.decode_picture import open_picture, picture_size
 from app.segmentation.decode_tiff import open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
-from app.segmentation.stack import Stack, check_size
+from app.segmentation.stack import DecodedImage, Stack, check_size
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SIGNATURES = {
@@ -61,40 +61,6 @@ DECODER_ERRORS = (
     struct.error,
     tifffile.TiffFileError,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class DecodedImage:
-    """A page of an image as its file holds it.
-
-    Attributes
-    ----------
-    image
-        What is segmented: one channel `(H, W)`, or colour `(H, W, 3)`.
-    channels
-        All channels of the page `(H, W, C)`, to be measured; alpha is left out, and grey colours are one channel.
-    axes
-        Those of the file, `YXC` for one; `n_pages` and `n_channels` (alpha among them) are theirs.
-    channel, page
-        Which of them is segmented, counted from 0; no channel in colour, `max` for the brightest of all pages.
-    channel_names
-        Empty where the file names none.
-    pixel_size_um
-        What the file says, None if it does not or is not believed.
-    caveats
-        What was assumed or left out on reading.
-    """
-
-    image: NDArray[Any]
-    channels: NDArray[Any]
-    axes: str
-    n_pages: int
-    n_channels: int
-    channel: int | None
-    page: int | Literal["max"]
-    channel_names: tuple[str, ...]
-    pixel_size_um: float | None
-    caveats: tuple[Caveat, ...]
 
 
 def decode_image(
@@ -188,11 +154,9 @@ def _decode_page(
                 Caveat("non_finite_pixels", "Pixels that are infinite or not a number were set to the lowest value.")
             )
     number = choose_channel(channel, names, pixels.shape[2], stack.is_colour)
-    image = np.ascontiguousarray(pixels if number is None else pixels[..., number])
     # Many grey images are stored as colours, and saying everything three times helps nobody.
     is_grey = number is None and (pixels == pixels[..., :1]).all()
-    return DecodedImage(
-        image=image,
+    decoded = DecodedImage(
         channels=pixels[..., :1] if is_grey else pixels,
         axes=stack.axes,
         n_pages=stack.n_pages,
@@ -201,8 +165,9 @@ def _decode_page(
         page=page if page is not None else 0,
         channel_names=names if not stack.is_colour else (),
         pixel_size_um=stack.pixel_size_um,
-        caveats=(*caveats, *contrast_caveats(image)),
+        caveats=tuple(caveats),
     )
+    return replace(decoded, caveats=(*caveats, *contrast_caveats(decoded.image)))
 
 
 def _read_page(stack: Stack, page: int | Literal["max"] | None, max_pixels: int) -> NDArray[Any]:

@@ -7,10 +7,10 @@ import numpy as np
 
 from app import __version__
 from app.segmentation.caveats import DARK_NUCLEI, UNLIKE_TRAINING_DATA, Caveat
-from app.segmentation.decode import DecodedImage
 from app.segmentation.measure import Table, summarise
 from app.segmentation.model_card import Calibration, ModelCard
 from app.segmentation.options import SegmentationOptions
+from app.segmentation.stack import DecodedImage
 from app.segmentation.unpack import LargeImage
 
 # Two sizes of a pixel that differ by more are two sizes.

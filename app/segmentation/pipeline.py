@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from app.errors import OptionError, SizeMismatchError
 from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.decode import DecodedImage, claimed_pixels, decode_mask, decode_pages
+from app.segmentation.decode import claimed_pixels, decode_mask, decode_pages
 from app.segmentation.findings import Findings, nuclei_caveats, pixel_size, unlike_caveats
 from app.segmentation.maps import N_ORIENTATIONS, Maps, Predictor, predict_best
 from app.segmentation.measure import measure
@@ -21,6 +21,7 @@ from app.segmentation.model_card import Calibration, ModelCard, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
+from app.segmentation.stack import DecodedImage
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -1,9 +1,11 @@
-"""What a file holds, before anything is chosen from it, and how much of it is accepted."""
+"""What a file holds, before and after something is chosen from it, and how much of it is accepted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ImageTooLargeError, UnsupportedImageError
@@ -75,6 +77,44 @@ class Stack:
     pixel_size_um: float | None = None
     caveats: tuple[Caveat, ...] = ()
     close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedImage:
+    """A page of an image as its file holds it.
+
+    Attributes
+    ----------
+    channels
+        All channels of the page `(H, W, C)`, to be measured; alpha is left out, and grey colours are one channel.
+    axes
+        Those of the file, `YXC` for one; `n_pages` and `n_channels` (alpha among them) are theirs.
+    channel, page
+        Which of them is segmented, counted from 0; no channel in colour, `max` for the brightest of all pages.
+    channel_names
+        Empty where the file names none.
+    pixel_size_um
+        What the file says, None if it does not or is not believed.
+    caveats
+        What was assumed or left out on reading.
+    """
+
+    channels: NDArray[Any]
+    axes: str
+    n_pages: int
+    n_channels: int
+    channel: int | None
+    page: int | Literal["max"]
+    channel_names: tuple[str, ...]
+    pixel_size_um: float | None
+    caveats: tuple[Caveat, ...]
+
+    @cached_property
+    def image(self) -> NDArray[Any]:
+        """What is segmented: one channel `(H, W)`, or colour `(H, W, 3)`."""
+        if self.channel is not None:
+            return np.ascontiguousarray(self.channels[..., self.channel])
+        return np.ascontiguousarray(np.broadcast_to(self.channels, (*self.channels.shape[:2], 3)))
 
 
 def believed(pixel_size_um: float | None) -> tuple[float | None, list[Caveat]]:

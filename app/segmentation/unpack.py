@@ -23,7 +23,7 @@ MAX_ROWS_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class LargeImage:
-    """What a file says of an image whose pixels are not in memory; see `app.segmentation.decode.DecodedImage`.
+    """What a file says of an image whose pixels are not in memory; see `app.segmentation.stack.DecodedImage`.
 
     Attributes
     ----------

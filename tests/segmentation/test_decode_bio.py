@@ -22,7 +22,8 @@ from app.errors import (
 )
 from app.isolation import DecodeProcesses
 from app.segmentation import bio_header, decode_bio
-from app.segmentation.decode import DecodedImage, claimed_pixels, decode_image, decode_mask, decode_pages
+from app.segmentation.decode import claimed_pixels, decode_image, decode_mask, decode_pages
+from app.segmentation.stack import DecodedImage
 from app.sources import Source
 from tests import bio_files
 from tests.bio_files import NAMES, PIXEL_SIZE_UM
