@@ -127,10 +127,12 @@ def unpack(path: Path, page: int, first: int, stop: int, pixels: Scratch) -> Non
     ------
     UnreadableImageError
         The file is damaged or incomplete.
+    OSError
+        The pixels cannot be written.
     """
     with _opened(path) as stack:
         rows = stack.read_rows(page, first, stop)
-        pixels[first:stop, 0 : stack.width] = np.iinfo(rows.dtype).max - rows if stack.is_inverted else rows
+    pixels[first:stop, 0 : stack.width] = np.iinfo(rows.dtype).max - rows if stack.is_inverted else rows
 
 
 @contextmanager
