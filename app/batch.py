@@ -25,8 +25,8 @@ from app.segmentation.formats import FILE_FORMATS, FileFormat, encode
 from app.segmentation.metrics import pooled_f1
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
-from app.segmentation.stream import StreamedFindings, Streamer
-from app.segmentation.write import STREAMED_FORMATS, check_streamed
+from app.segmentation.stream import StreamedFindings, Streamer, room_needed
+from app.segmentation.write import streamed_format
 from app.sources import Source
 
 NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME = "nuclei.csv", "summary.csv", "errors.csv"
@@ -212,11 +212,11 @@ def _segment_file(
 def _stream_file(
     streamer: Streamer, options: SegmentationOptions, files: dict[FileFormat, Path], source: Source
 ) -> StreamedFindings:
-    check_streamed(files)
-    with TemporaryDirectory(prefix="karyometer-") as folder:
+    writers = {path: streamed_format(name) for name, path in files.items()}
+    with room_needed(), TemporaryDirectory(prefix="karyometer-") as folder:
         found = streamer.segment(source.path, options, Path(folder), source.path.name)
-        for name, path in files.items():
-            STREAMED_FORMATS[name](found, path)
+        for path, write in writers.items():
+            write(found, path)
     return found
 
 

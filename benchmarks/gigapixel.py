@@ -87,6 +87,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.peak_bytes = 0
+        self._looking_s = 0.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
         self._thread.start()
@@ -97,13 +98,14 @@ class Watch:
         self._thread.join()
 
     def cpu_s(self) -> float:
-        """CPU time so far."""
+        """CPU time so far, but for looking."""
         ticks = [sum(map(int, _stat(pid)[11:13])) for pid in _processes()]
-        return sum(ticks) / os.sysconf("SC_CLK_TCK")
+        return sum(ticks) / os.sysconf("SC_CLK_TCK") - self._looking_s
 
     def _poll(self) -> None:
         while not self._ended.wait(POLL_S):
             self.peak_bytes = max(self.peak_bytes, sum(_resident_bytes(pid) for pid in _processes()))
+            self._looking_s = time.thread_time()
 
 
 def _processes() -> list[int]:

@@ -3,6 +3,7 @@
 import errno
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -58,6 +59,26 @@ class StreamedFindings(Findings):
             yield self.numbers[self.labels[first : min(first + n_rows, height), 0:width]]
 
 
+@contextmanager
+def room_needed() -> Iterator[None]:
+    """Tell of a full disk what to do.
+
+    Raises
+    ------
+    ImageTooLargeError
+        It is full.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno != errno.ENOSPC:
+            raise
+        raise ImageTooLargeError(
+            "There is no room for the image's temporary files, which take as much as its pixels and "
+            f"{_SCRATCH_BYTES_PER_PX} bytes a pixel more; crop it, or set TMPDIR to a folder that has room."
+        ) from exc
+
+
 class Streamer:
     """Segments TIFFs of one large page from their paths, one at a time.
 
@@ -80,9 +101,9 @@ class Streamer:
         self._max_bytes = max_bytes
         self._lock = Lock()
 
-    def takes(self, path: Path) -> bool:
-        """Whether what is at a path is a TIFF that is too large for the segmenter."""
-        return tiff_pixels(path) > self.segmenter.max_pixels
+    def takes(self, data: bytes | Path) -> bool:
+        """Whether what is in memory or at a path is a TIFF that is too large for the segmenter."""
+        return tiff_pixels(data) > self.segmenter.max_pixels
 
     def segment(
         self, path: Path, options: SegmentationOptions, folder: Path, filename: str | None = None
@@ -109,15 +130,8 @@ class Streamer:
         """
         with self._lock:
             self.check_options(options)
-            try:
+            with room_needed():
                 return self._segment(path, options, folder, filename)
-            except OSError as exc:
-                if exc.errno != errno.ENOSPC:
-                    raise
-                raise ImageTooLargeError(
-                    "There is no room for the image's temporary files, which take as much as its pixels and "
-                    f"{_SCRATCH_BYTES_PER_PX} bytes a pixel more; crop it, or set TMPDIR to a folder that has room."
-                ) from exc
 
     def check_options(self, options: SegmentationOptions) -> None:
         """Refuse what needs the whole image at once.

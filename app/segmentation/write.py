@@ -3,7 +3,7 @@
 import json
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +84,18 @@ STREAMED_FORMATS: dict[FileFormat, Callable[[StreamedFindings, Path], None]] = {
 }
 
 
-def check_streamed(formats: Iterable[str]) -> None:
-    """Refuse what is not written of images that are not in memory.
+def streamed_format(file_format: str) -> Callable[[StreamedFindings, Path], None]:
+    """What writes a format.
 
     Raises
     ------
     ImageTooLargeError
-        A format is none of `STREAMED_FORMATS`.
+        It is none of `STREAMED_FORMATS`.
     """
-    for name in formats:
-        if name not in STREAMED_FORMATS:
-            raise ImageTooLargeError(
-                f"Of so large an image there is no {name}; ask for {', '.join(STREAMED_FORMATS)} alone, crop it, "
-                "or raise KARYOMETER_MAX_PIXELS on the server."
-            )
+    for name, write in STREAMED_FORMATS.items():
+        if name == file_format:
+            return write
+    raise ImageTooLargeError(
+        f"Of so large an image there is no {file_format}; ask for {', '.join(STREAMED_FORMATS)}, crop it, or raise "
+        "KARYOMETER_MAX_PIXELS on the server."
+    )
