@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 import pyarrow
@@ -19,10 +20,13 @@ from tqdm import tqdm
 
 from app import __version__
 from app.errors import KaryometerError
+from app.segmentation.findings import Findings
 from app.segmentation.formats import FILE_FORMATS, FileFormat, encode
 from app.segmentation.metrics import pooled_f1
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Evaluation, Segmenter
+from app.segmentation.stream import StreamedFindings, Streamer, room_needed
+from app.segmentation.write import streamed_format
 from app.sources import Source
 
 NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME = "nuclei.csv", "summary.csv", "errors.csv"
@@ -75,7 +79,7 @@ class Report:
 
 
 def segment_files(
-    segmenter: Segmenter,
+    streamer: Streamer,
     sources: Sequence[Source],
     options: SegmentationOptions,
     formats: Sequence[FileFormat],
@@ -90,8 +94,8 @@ def segment_files(
 
     Parameters
     ----------
-    segmenter, sources, options
-        What segments which images how.
+    streamer, sources, options
+        What segments which images how; the streamer takes large ones, and its segmenter the others.
     formats
         Files to write for each image.
     output
@@ -100,7 +104,7 @@ def segment_files(
         Images that are worked on at once; the results do not depend on it.
     """
     formats = tuple(dict.fromkeys(("csv", *formats)))
-    work = partial(_segment_file, segmenter, options, formats, output)
+    work = partial(_segment_file, streamer, options, formats, output)
     outcomes = _all(work, sources, [source.name for source in sources], n_workers, "Segmenting")
     failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
     done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
@@ -161,16 +165,17 @@ def _all(
 
 
 def _segment_file(
-    segmenter: Segmenter,
+    streamer: Streamer,
     options: SegmentationOptions,
     formats: tuple[FileFormat, ...],
     output: Path,
     source: Source,
 ) -> tuple[Record, bool]:
     """The image's record, and whether it had been segmented before."""
-    data = source.read()
-    sha256 = hashlib.sha256(data).hexdigest()
-    decisive = [sha256, options.model_dump_json(), segmenter.card.sha256, __version__]
+    is_large = source.path.is_file() and streamer.takes(source.path)
+    data = b"" if is_large else source.read()
+    sha256 = _file_digest(source.path) if is_large else hashlib.sha256(data).hexdigest()
+    decisive = [sha256, options.model_dump_json(), streamer.segmenter.card.sha256, __version__]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
     files = {name: _path(output, source.name, name) for name in formats}
     record_path = output / f"{source.name}{_RECORD_ENDING}"
@@ -179,7 +184,16 @@ def _segment_file(
         if record.key == key:
             return record, True
 
-    pages = segmenter.segment_pages(data, options, source.path.name)
+    record_path.parent.mkdir(parents=True, exist_ok=True)
+    # The record comes last and vouches for the others.
+    record_path.unlink(missing_ok=True)
+    if is_large:
+        pages: Sequence[Findings] = [_stream_file(streamer, options, files, source)]
+    else:
+        segmented = streamer.segmenter.segment_pages(data, options, source.path.name)
+        for name, path in files.items():
+            path.write_bytes(encode(segmented, name))
+        pages = segmented
     record = Record(
         image=source.name,
         key=key,
@@ -191,13 +205,24 @@ def _segment_file(
             for page in pages
         ),
     )
-    record_path.parent.mkdir(parents=True, exist_ok=True)
-    # The record comes last and vouches for the others.
-    record_path.unlink(missing_ok=True)
-    for name, path in files.items():
-        path.write_bytes(encode(pages, name))
     record_path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return record, False
+
+
+def _stream_file(
+    streamer: Streamer, options: SegmentationOptions, files: dict[FileFormat, Path], source: Source
+) -> StreamedFindings:
+    writers = {path: streamed_format(name) for name, path in files.items()}
+    with room_needed(), TemporaryDirectory(prefix="karyometer-") as folder:
+        found = streamer.segment(source.path, options, Path(folder), source.path.name)
+        for path, write in writers.items():
+            write(found, path)
+    return found
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _path(output: Path, image: str, file_format: FileFormat) -> Path:

@@ -30,6 +30,7 @@ from app.segmentation.formats import FileFormat
 from app.segmentation.model_card import read_model_card
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
+from app.segmentation.stream import Streamer
 from app.settings import Settings
 from app.sources import find_images, pair_masks
 
@@ -139,10 +140,11 @@ def _segment(options: argparse.Namespace) -> int:
     output: Path = options.output
     if not options.resume and output.exists() and any(output.iterdir()):
         raise OptionError(f"{output} is not empty; add --resume to go on with what is in it, or name another folder.")
-    sources = find_images(options.paths, besides=output)
+    sources, settings = find_images(options.paths, besides=output), Settings.from_environment()
     with _segmenter(options) as segmenter:
         output.mkdir(parents=True, exist_ok=True)
-        report = segment_files(segmenter, sources, chosen, options.format, output, options.workers)
+        streamer = Streamer(segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
+        report = segment_files(streamer, sources, chosen, options.format, output, options.workers)
     for name, reason in report.failures:
         logger.error("%s: %s", name, reason)
     if options.json:

@@ -19,6 +19,7 @@ from app.api.meter import Quota
 from app.errors import ModelError
 from app.isolation import DecodeProcesses
 from app.segmentation.pipeline import Segmenter
+from app.segmentation.stream import Streamer
 from app.settings import Settings
 
 # Decoding is fast against segmenting, and each takes memory.
@@ -55,10 +56,11 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
                 app.state.segmenter = await _load(app, settings, decoders)
             else:
                 app.state.segmenter = segmenter
+            app.state.streamer = Streamer(app.state.segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
             app.state.admission = Admission(settings, n_cores)
             held.callback(app.state.admission.close)
             yield
-            app.state.segmenter = app.state.admission = None
+            app.state.segmenter = app.state.streamer = app.state.admission = None
 
     app: FastAPI = FastAPIOffline(
         title="Karyometer",
@@ -70,6 +72,7 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
     )
     app.state.settings = settings
     app.state.segmenter = None
+    app.state.streamer = None
     app.state.admission = None
     app.state.metrics = metrics.Metrics()
     app.state.quota = Quota(settings.pixels_per_minute)

@@ -11,6 +11,9 @@ from app.errors import SettingsError
 # What browsers send: no path, and no slash at the end.
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
+# The service and its model without any image, and the smallest tile.
+MIN_STREAM_BYTES = 1280 * 2**20
+
 DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "2"
 
 
@@ -31,6 +34,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="a port from 0 to 65535, 0 for any free one")
     max_upload_bytes: int = Field(256 * 2**20, gt=0, description="a number of bytes above 0")
     max_pixels: int = Field(64_000_000, gt=0, description="a number of pixels above 0")
+    max_streamed_pixels: int = Field(2**30, gt=0, description="a number of pixels above 0")
+    max_stream_bytes: int = Field(
+        2 * 2**30,
+        ge=MIN_STREAM_BYTES,
+        description=f"a number of bytes from {MIN_STREAM_BYTES}, of the memory while a large image is segmented",
+    )
     max_decode_bytes: int = Field(4 * 2**30, gt=0, description="a number of bytes above 0, for each decoding process")
     max_decode_s: float = Field(30, gt=0, description="a number of seconds above 0")
     max_held_bytes: int = Field(2**30, gt=0, description="a number of bytes above 0, of all uploads in memory together")

@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from app import cli
 from app.cli import main
 from app.errors import OptionError
 from app.segmentation.maps import Maps
+from app.segmentation.model_card import Contract
 from app.segmentation.pipeline import Segmenter
 from app.sources import Source, find_images
 from tests.bio_files import ome_zarr
@@ -152,6 +154,33 @@ def test_an_ome_zarr_folder_is_one_image(tmp_path: Path, predictor: Counted) -> 
     (store / "thumbnail.png").unlink()
     assert segment(tmp_path / "plate", output, "--resume") == 0
     assert predictor.n_calls == 2
+
+
+def test_large_tiffs_are_segmented_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    for folder in ("temporary", "images"):
+        (tmp_path / folder).mkdir()
+    for index, scene in enumerate(SCENES):
+        (tmp_path / "images" / f"well{index}.tif").write_bytes(tiff(np.pad(picture(scene), (0, 60 * (index % 2)))))
+    results = {}
+    for name, max_pixels in (("large", 3000), ("small", 10**6)):
+        segmenter = Segmenter(BrightIsNucleus(), card(contract=Contract(reach_px=3)), max_pixels)
+        monkeypatch.setattr(cli, "_segmenter", lambda _, one=segmenter: nullcontext(one))
+        output = tmp_path / name
+        assert segment(tmp_path / "images", output, "--format", "labels", "--format", "mask") == 0
+        assert segment(tmp_path / "images", output, "--resume", "--format", "labels", "--format", "mask") == 0
+        results[name] = output
+    table, expected = (pandas.read_csv(output / "nuclei.csv") for output in results.values())
+    pandas.testing.assert_frame_equal(table, expected, rtol=1e-12)
+    summary, expected = (pandas.read_csv(output / "summary.csv") for output in results.values())
+    pandas.testing.assert_frame_equal(summary, expected)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+    monkeypatch.setattr(cli, "_segmenter", lambda _: nullcontext(Segmenter(BrightIsNucleus(), card(), 3000)))
+    assert segment(tmp_path / "images", tmp_path / "rois", "--format", "rois") == 1
+    errors = rows(tmp_path / "rois" / "errors.csv")
+    assert [error["file"] for error in errors] == ["well1.tif", "well3.tif"]
+    assert all(error["reason"].startswith("Of so large an image there is no rois; ask for labels") for error in errors)
 
 
 def test_results_below_the_images_are_no_images(folder: Path, predictor: Counted) -> None:

@@ -20,6 +20,7 @@ from app.errors import (
     UploadTooLargeError,
 )
 from app.segmentation.pipeline import Segmenter
+from app.segmentation.stream import Streamer
 
 PARTS = ("image", "mask")
 REPEATABLE = ("include",)
@@ -42,6 +43,15 @@ async def get_segmenter(request: Request) -> Segmenter:
 
 
 SegmenterDependency = Annotated[Segmenter, Depends(get_segmenter)]
+
+
+def get_streamer(request: Request, _: SegmenterDependency) -> Streamer:
+    """What segments images that are too large for the segmenter."""
+    streamer: Streamer = request.app.state.streamer
+    return streamer
+
+
+StreamerDependency = Annotated[Streamer, Depends(get_streamer)]
 
 
 class Upload(NamedTuple):

@@ -2,25 +2,33 @@
 
 import re
 import time
+from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, BinaryIO
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
 
 from app.api import answers
 from app.api.admission import TicketDependency
-from app.api.dependencies import SegmenterDependency, Upload, UploadDependency
+from app.api.dependencies import StreamerDependency, Upload, UploadDependency
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
 from app.errors import OptionError
 from app.segmentation.formats import encode
-from app.segmentation.pipeline import Segmentation, Segmenter
+from app.segmentation.model_card import ModelCard
+from app.segmentation.pipeline import Segmentation
+from app.segmentation.stream import Streamer, room_needed
+from app.segmentation.write import streamed_format
 
 router = APIRouter(tags=["measure"])
 
 _FILES = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()}
+_CHUNK_BYTES = 2**20
 _HEADERS = {
     "X-Nucleus-Count": {"description": "number of nuclei", "schema": {"type": "integer"}},
     "X-Model": {"description": "name/version of the model", "schema": {"type": "string"}},
@@ -43,7 +51,7 @@ _HEADERS = {
     openapi_extra=upload_body(required=("image",)),
 )
 async def segment(
-    segmenter: SegmenterDependency,
+    streamer: StreamerDependency,
     meter: MeterDependency,
     ticket: TicketDependency,
     upload: UploadDependency,
@@ -55,18 +63,21 @@ async def segment(
     Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
     the scores of `POST /evaluate` too.
     """
-    n_pixels = await run_sync(segmenter.pixels_to_segment, upload.image, query)
-    return await ticket.run(n_pixels, partial(_answer, meter, upload, query, segmenter, accept))
+    n_pixels = await run_sync(streamer.segmenter.pixels_to_segment, upload.image, query)
+    return await ticket.run(n_pixels, partial(_answer, meter, upload, query, streamer, accept))
 
 
-def _answer(meter: Meter, upload: Upload, query: SegmentQuery, segmenter: Segmenter, accept: str) -> Response:
+def _answer(meter: Meter, upload: Upload, query: SegmentQuery, streamer: Streamer, accept: str) -> Response:
     file_format = query.format or preferred_format(accept)
     if upload.mask is not None and (file_format != "json" or query.page == "all"):
         raise OptionError("The scores of a mask come as JSON, for one page; ask for that, or leave the mask out.")
+    if streamer.takes(upload.image):
+        return _streamed(meter, upload, query, streamer, file_format)
+    segmenter = streamer.segmenter
     pages = segmenter.segment_pages(upload.image, query, upload.filename)
     meter.measured(pages)
     count = sum(page.count for page in pages)
-    headers = {"X-Nucleus-Count": str(count), "X-Model": f"{segmenter.card.name}/{segmenter.card.version}"}
+    headers = _headers(count, segmenter.card)
     if file_format != "json":
         start = time.perf_counter()
         content = encode(pages, file_format)
@@ -77,6 +88,36 @@ def _answer(meter: Meter, upload: Upload, query: SegmentQuery, segmenter: Segmen
     return answers.JsonResponse(
         {"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers
     )
+
+
+def _headers(count: int, card: ModelCard) -> dict[str, str]:
+    return {"X-Nucleus-Count": str(count), "X-Model": f"{card.name}/{card.version}"}
+
+
+def _streamed(
+    meter: Meter, upload: Upload, query: SegmentQuery, streamer: Streamer, file_format: Format
+) -> StreamingResponse:
+    """The answer of an image that is too large for the memory, as its file is."""
+    write = streamed_format(file_format)
+    with room_needed(), TemporaryDirectory(prefix="karyometer-") as name:
+        folder = Path(name)
+        (folder / "image").write_bytes(upload.image)
+        (folder / "scratch").mkdir()
+        found = streamer.segment(folder / "image", query, folder / "scratch", upload.filename)
+        meter.measured([found])
+        start = time.perf_counter()
+        write(found, folder / "answer")
+        meter.encoded(start)
+        headers = _headers(found.count, found.card) | {"Content-Length": str((folder / "answer").stat().st_size)}
+        # It can be read as long as it is open, though its folder is gone.
+        answer = (folder / "answer").open("rb")
+    return StreamingResponse(_chunks(answer), 200, headers, MEDIA_TYPES[file_format])
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _body(meter: Meter, upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def find_in_blocks(
     threshold: float,
     part: Callable[[Maps], NDArray[np.int32]],
     max_window_px: int,
-    block_px: int = BLOCK_PX,
+    block_px: int,
 ) -> Found:
     """Part the nuclei of all blobs into `labels`, numbered as found.
 

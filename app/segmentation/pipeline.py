@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import OptionError, SizeMismatchError
-from app.segmentation.binarise import binarise, threshold_value
+from app.segmentation.binarise import ThresholdRule, binarise, threshold_value
 from app.segmentation.decode import claimed_pixels, decode_mask, decode_pages
 from app.segmentation.findings import Findings, nuclei_caveats, pixel_size, unlike_caveats
 from app.segmentation.maps import N_ORIENTATIONS, Maps, Predictor, predict_best
@@ -215,13 +215,18 @@ class Segmenter:
         return normalise(image, percentiles.low_percentile, percentiles.high_percentile)
 
 
+def applied(options: SegmentationOptions, calibration: Calibration) -> tuple[ThresholdRule | float, int]:
+    """How the threshold is found, or what it is, and the minimum area: as asked for, or as calibrated."""
+    threshold = calibration.threshold if options.threshold == "model" else options.threshold
+    return threshold, calibration.min_area_px if options.min_area_px is None else options.min_area_px
+
+
 def find_nuclei(
     maps: Maps, options: SegmentationOptions, calibration: Calibration
 ) -> tuple[float, int, NDArray[np.int32]]:
     """The threshold and the minimum area that were applied, and the labels."""
-    rule = calibration.threshold if options.threshold == "model" else options.threshold
+    rule, min_area_px = applied(options, calibration)
     threshold = threshold_value(maps.probability, rule)
-    min_area_px = calibration.min_area_px if options.min_area_px is None else options.min_area_px
     mask = binarise(maps.probability, threshold)
     labels = split(mask, calibration.marker_depth, maps.distance) if options.split_touching else label(mask)
     return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)

@@ -47,24 +47,29 @@ class LargeImage:
     n_rows: int
 
 
-def tiff_pixels(path: Path) -> int:
-    """Height times width of the TIFF at a path, by its header; 0 where it is none, or a damaged one.
+def tiff_pixels(data: bytes | Path) -> int:
+    """Height times width of the TIFF in memory or at a path, by its header; 0 where it is none, or a damaged one.
 
     Raises
     ------
     OSError
         The file cannot be read.
     """
-    with path.open("rb") as file:
-        is_tiff = file.read(4).startswith(SIGNATURES["TIFF"])
-    if not is_tiff:
+    if not _beginning(data).startswith(SIGNATURES["TIFF"]):
         return 0
     try:
-        with damage_told(SIGNATURES["TIFF"][0], "image"):
-            height, width, _ = tiff_size(path)
+        with damage_told(_beginning(data), "image"):
+            height, width, _ = tiff_size(data)
             return height * width
     except UnreadableImageError:
         return 0
+
+
+def _beginning(data: bytes | Path) -> bytes:
+    if isinstance(data, bytes):
+        return data[:4]
+    with data.open("rb") as file:
+        return file.read(4)
 
 
 def describe(path: Path, max_pixels: int, channel: Channel | None, page: Page | None) -> LargeImage:
@@ -127,10 +132,12 @@ def unpack(path: Path, page: int, first: int, stop: int, pixels: Scratch) -> Non
     ------
     UnreadableImageError
         The file is damaged or incomplete.
+    OSError
+        The pixels cannot be written.
     """
     with _opened(path) as stack:
         rows = stack.read_rows(page, first, stop)
-        pixels[first:stop, 0 : stack.width] = np.iinfo(rows.dtype).max - rows if stack.is_inverted else rows
+    pixels[first:stop, 0 : stack.width] = np.iinfo(rows.dtype).max - rows if stack.is_inverted else rows
 
 
 @contextmanager
