@@ -14,6 +14,15 @@ from app.segmentation.caveats import Caveat
 from app.segmentation.stack import MAX_PAGES, Stack, believed, check_channels, in_um
 
 _COLOURS = ("RGB", "YCBCR", "CIELAB")
+_LAYOUTS = {
+    b"II*\0": tifffile.TIFF.CLASSIC_LE,
+    b"MM\0*": tifffile.TIFF.CLASSIC_BE,
+    b"II+\0": tifffile.TIFF.BIG_LE,
+    b"MM\0+": tifffile.TIFF.BIG_BE,
+}
+_WIDTH, _HEIGHT = 256, 257
+# Of each type of number its format; baseline readers take bytes for sides too.
+_UNSIGNED = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 def open_tiff(data: bytes, subject: str) -> Stack:
@@ -26,8 +35,8 @@ def open_tiff(data: bytes, subject: str) -> Stack:
     ValueError
         Its pages form a cycle, or are too many; tifffile's own errors mean damage too.
     """
+    _pages(data)
     file = _open_file(data)
-    _check_chain(file, data)
     series = file.series[0]
     page = file.pages.first
     colours = tifffile.PHOTOMETRIC(page.photometric).name
@@ -78,16 +87,28 @@ def open_tiff(data: bytes, subject: str) -> Stack:
 
 
 def tiff_size(data: bytes) -> tuple[int, int, int]:
-    """Height and width of the first page, and how many pages there are, channels and all; nothing else is read.
+    """Height and width of the first page, and how many pages there are, channels and all.
+
+    Nothing else is read, and not with tifffile: it would read every value of a header, of which there may be millions.
 
     Raises
     ------
     ValueError
         As `open_tiff`.
+    struct.error
+        The header is cut off.
     """
-    file = _open_file(data)
-    page = file.pages.first
-    return page.imagelength, page.imagewidth, _check_chain(file, data)
+    tiff, pages = _pages(data)
+    (n_tags,) = struct.unpack_from(tiff.tagnoformat, data, pages[0])
+    sides: dict[int, int] = {}
+    for start in range(pages[0] + tiff.tagnosize, pages[0] + tiff.tagnosize + n_tags * tiff.tagsize, tiff.tagsize):
+        code, kind = struct.unpack_from(f"{tiff.byteorder}HH", data, start)
+        if code in (_WIDTH, _HEIGHT) and kind in _UNSIGNED:
+            value = start + tiff.tagsize - tiff.offsetsize
+            (sides[code],) = struct.unpack_from(tiff.byteorder + _UNSIGNED[kind], data, value)
+        if len(sides) == 2:
+            return sides[_HEIGHT], sides[_WIDTH], len(pages)
+    raise ValueError("the first page has no size")
 
 
 def _open_file(data: bytes) -> tifffile.TiffFile:
@@ -109,18 +130,24 @@ def _read_plane(page: Any, size_px: tuple[int, int], n_bytes: int) -> NDArray[An
     return pixels.reshape(*size_px, -1)
 
 
-def _check_chain(file: tifffile.TiffFile, data: bytes) -> int:
-    """Walk the links from page to page, which tifffile follows without looking back; how many pages there are."""
-    tiff = file.tiff
-    seen: set[int] = set()
-    offset = file.pages.first.offset
+def _pages(data: bytes) -> tuple[Any, list[int]]:
+    """How the file's numbers are laid out, and where its pages' headers are.
+
+    Walks the links from page to page, which tifffile follows without looking back.
+    """
+    tiff = _LAYOUTS[data[:4]]
+    (offset,) = struct.unpack_from(tiff.offsetformat, data, tiff.offsetsize)
+    # In the order of the pages.
+    pages: dict[int, None] = {}
     while offset:
-        if offset in seen or len(seen) >= MAX_PAGES:
+        if offset in pages or len(pages) >= MAX_PAGES:
             raise ValueError("the pages form a cycle, or are too many")
-        seen.add(offset)
+        pages[offset] = None
         (n_tags,) = struct.unpack_from(tiff.tagnoformat, data, offset)
         (offset,) = struct.unpack_from(tiff.offsetformat, data, offset + tiff.tagnosize + n_tags * tiff.tagsize)
-    return len(seen)
+    if not pages:
+        raise ValueError("there are no pages")
+    return tiff, list(pages)
 
 
 def _check_kind(page: tifffile.TiffPage, colours: str, is_colour: bool, subject: str) -> None:
