@@ -4,21 +4,16 @@ import argparse
 import json
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Any, get_args
 
 import shtab
-import uvicorn
-from fastapi import FastAPI
 from pydantic import ValidationError
 
 from app import __version__
-from app.api.admission import Admission
 from app.api.keys import new_key
 from app.batch import evaluate_files, mean_scores, segment_files
 from app.errors import KaryometerError, OptionError
@@ -31,6 +26,7 @@ from app.segmentation.model_card import read_model_card
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import Streamer
+from app.server import serve
 from app.settings import Settings
 from app.sources import find_images, pair_masks
 
@@ -39,9 +35,6 @@ logger = logging.getLogger(__name__)
 SOME_FAILED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
-# Together they stay below the 30 s that most supervisors give.
-DRAIN_S = 27
-CLOSE_S = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -202,44 +195,8 @@ def _info(options: argparse.Namespace) -> int:
 def _serve(_: argparse.Namespace) -> int:
     settings = Settings.from_environment()
     keep_freed_memory()
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        lifespan="on",
-        timeout_graceful_shutdown=CLOSE_S,
-        server_header=False,
-        log_config=None,
-        access_log=False,
-    )
-    # Leaves with exit code 3 where the model is refused.
-    _Server(config, app).run()
+    serve(create_app(settings), settings)
     return 0
-
-
-class _Server(uvicorn.Server):
-    """Asked to stop, it first lets everyone finish who is in, while its readiness says no; asked again, it stops."""
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
-        super().__init__(config)
-        self._app = app
-        self._stop: tuple[int, FrameType | None] | None = None
-        self._deadline = 0.0
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        admission: Admission | None = self._app.state.admission
-        if admission is None or admission.draining:
-            super().handle_exit(sig, frame)
-            return
-        admission.draining = True
-        self._stop, self._deadline = (sig, frame), time.monotonic() + DRAIN_S
-
-    async def on_tick(self, counter: int) -> bool:
-        if self._stop and (not self._app.state.admission.n_requests or time.monotonic() > self._deadline):
-            super().handle_exit(*self._stop)
-            self._stop = None
-        return await super().on_tick(counter)
 
 
 def _key(options: argparse.Namespace) -> int:

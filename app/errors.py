@@ -11,7 +11,8 @@
     │   ├── MalformedUploadError  a multipart body that cannot be taken apart
     │   ├── MissingPartError      a part that the request needs is absent
     │   ├── UnknownPartError      a part that nobody asked for
-    │   └── UploadTooLargeError   more bytes than the limit
+    │   ├── UploadTooLargeError   more bytes than the limit
+    │   └── UploadTooSlowError    not all of it within the time limit
     ├── ImageError                the file is not an image that can be measured
     │   ├── UnreadableImageError  a known format, but damaged
     │   ├── UnsupportedImageError a format or pixel type that is not read
@@ -20,6 +21,7 @@
     ├── OptionError               an option has no such value
     ├── ChannelNeededError        several channels, and nothing says which holds the nuclei
     ├── FormatError               the result does not fit into the format asked for
+    ├── NoRoomError               a temporary file cannot be written
     ├── NotReadyError             the model is not loaded, or the service is stopping
     ├── ApiKeyError               the request has no API key, or an unknown one
     ├── RetryLaterError           a limit is reached for now
@@ -71,6 +73,10 @@ class UploadTooLargeError(UploadError):
     """The request has more bytes than the limit."""
 
 
+class UploadTooSlowError(UploadError):
+    """The request did not arrive within the time limit."""
+
+
 class ImageError(KaryometerError):
     """The file is not an image that can be measured."""
 
@@ -105,6 +111,10 @@ class FormatError(KaryometerError):
 
 class ApiKeyError(KaryometerError):
     """The request has no API key, or one that is not known."""
+
+
+class NoRoomError(KaryometerError):
+    """A temporary file cannot be written."""
 
 
 class NotReadyError(KaryometerError):

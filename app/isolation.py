@@ -3,14 +3,22 @@
 import multiprocessing
 import queue
 import resource
+import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import Callable
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
-from app.errors import ImageTooLargeError, UnreadableImageError
+from app.errors import ImageTooLargeError, KaryometerError, NotReadyError, SettingsError, UnreadableImageError
+from app.segmentation.decode_bio import installed_readers
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,18 +44,28 @@ class DecodeProcesses:
     """
 
     def __init__(self, n_processes: int, max_bytes: int, max_seconds: float) -> None:
-        _CONTEXT.set_forkserver_preload(["app.segmentation.decode"])
+        _CONTEXT.set_forkserver_preload(["app.segmentation.decode", *installed_readers()])
         self._max_seconds = max_seconds
+        try:
+            self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
+        except OSError as exc:
+            raise SettingsError(
+                "No folder for temporary files can be written to; set TMPDIR to one that can, and has room."
+            ) from exc
+        folders = (Path(self._temporary.name) / str(number) for number in range(n_processes))
+        self._processes = [_Process(max_bytes, folder) for folder in folders]
         self._idle: queue.Queue[_Process] = queue.Queue()
-        self._processes = [_Process(max_bytes) for _ in range(n_processes)]
-        for process in self._processes:
-            self._idle.put(process)
+        # What they import takes seconds, and whoever made this has something to load meanwhile.
+        self._starter = threading.Thread(target=self._start)
+        self._starter.start()
 
     def call(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """What a function of a module answers; what it raises is raised here.
 
         Raises
         ------
+        NotReadyError
+            No process can be started.
         ImageTooLargeError
             It needs more time or memory than it may.
         UnreadableImageError
@@ -59,16 +77,16 @@ class DecodeProcesses:
                 answer = process.ask((function, args, kwargs), self._max_seconds)
             except (EOFError, ConnectionError):
                 # Perhaps it was another's fault that it died.
-                process.replace()
+                process.end()
                 answer = process.ask((function, args, kwargs), self._max_seconds)
         except TimeoutError as exc:
-            process.replace()
+            process.end()
             raise ImageTooLargeError(
                 f"The file takes more than {self._max_seconds:g} seconds to decode; crop it or save it with another "
                 "compression, or raise KARYOMETER_MAX_DECODE_S on the server."
             ) from exc
         except (EOFError, ConnectionError) as exc:
-            process.replace()
+            process.end()
             raise UnreadableImageError(
                 "The file made its decoder break down; check it in an image viewer and save it anew."
             ) from exc
@@ -86,56 +104,92 @@ class DecodeProcesses:
 
     def close(self) -> None:
         """End them."""
+        self._starter.join()
         for process in self._processes:
             process.end()
+        self._temporary.cleanup()
+
+    def _start(self) -> None:
+        for process in self._processes:
+            # If it cannot be started, whoever needs it tries again and is told.
+            with suppress(NotReadyError):
+                process.start()
+            self._idle.put(process)
 
 
 class _Process:
-    """A process, the pipe to it, and the folder for its temporary files."""
+    """A process, the pipe to it, and the folder for its temporary files; started when it is needed."""
 
-    _temporary: tempfile.TemporaryDirectory[str]
     _connection: Connection
-    _process: ForkServerProcess
+    _process: ForkServerProcess | None = None
     _has_started: bool
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, folder: Path) -> None:
         self._max_bytes = max_bytes
-        self._start()
+        self._folder = folder
 
     def ask(self, call: Any, max_seconds: float) -> Any:
         """The answer, or the exception that was raised instead."""
+        if self._process is None:
+            self.start()
         if not self._has_started:
             self._receive(_START_S)
             self._has_started = True
         self._connection.send(call)
         return self._receive(max_seconds)
 
-    def replace(self) -> None:
-        """Start anew, without what it may have left."""
-        self.end()
-        self._start()
+    def start(self) -> None:
+        """Start it, in an empty folder.
+
+        Raises
+        ------
+        NotReadyError
+            The machine has no room for it.
+        """
+        try:
+            self._folder.mkdir()
+            self._connection, theirs = _CONTEXT.Pipe()
+            of_child = (theirs, self._max_bytes, str(self._folder))
+            process = _CONTEXT.Process(target=_serve, args=of_child, daemon=True)
+            with _nothing_to_import():
+                process.start()
+            theirs.close()
+        except (OSError, EOFError) as exc:
+            self._clear()
+            raise NotReadyError(
+                "The service cannot start a process to decode the file; try again later, or see that its machine has "
+                "room for processes and temporary files."
+            ) from exc
+        self._process, self._has_started = process, False
 
     def end(self) -> None:
         """Kill it: it holds nothing that would have to be kept."""
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self._connection.close()
-        self._temporary.cleanup()
+        if self._process:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._process = None
+            self._connection.close()
+            self._clear()
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _receive(self, max_seconds: float) -> Any:
         if not self._connection.poll(max_seconds):
             raise TimeoutError
         return self._connection.recv()
 
-    def _start(self) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
-        self._connection, theirs = _CONTEXT.Pipe()
-        of_child = (theirs, self._max_bytes, self._temporary.name)
-        self._process = _CONTEXT.Process(target=_serve, args=of_child, daemon=True)
-        self._process.start()
-        theirs.close()
-        self._has_started = False
+
+@contextmanager
+def _nothing_to_import() -> Iterator[None]:
+    """Processes started meanwhile do without the program that was started: importing it would take them seconds."""
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 def _serve(connection: Connection, max_bytes: int, temporary: str) -> None:
@@ -153,5 +207,9 @@ def _serve(connection: Connection, max_bytes: int, temporary: str) -> None:
             return
         try:
             connection.send(function(*args, **kwargs))
+        except (KaryometerError, MemoryError) as exc:
+            # Some libraries have causes pickled too, which do not all survive it.
+            exc.__cause__ = exc.__context__ = None
+            connection.send(exc.with_traceback(None))
         except Exception as exc:
-            connection.send(exc)
+            connection.send(RuntimeError("".join(traceback.format_exception(exc))))

@@ -16,7 +16,7 @@ from app.api import evaluate, health, metrics, middleware, model, problems, segm
 from app.api.admission import Admission
 from app.api.keys import required_keys
 from app.api.meter import Quota
-from app.errors import ModelError
+from app.errors import ModelError, SettingsError
 from app.isolation import DecodeProcesses
 from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import Streamer
@@ -46,18 +46,10 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        n_cores = os.cpu_count() or 1
         with ExitStack() as held:
-            if segmenter is None:
-                decoders = DecodeProcesses(
-                    min(n_cores, MOST_DECODERS), settings.max_decode_bytes, settings.max_decode_s
-                )
-                held.callback(decoders.close)
-                app.state.segmenter = await _load(app, settings, decoders)
-            else:
-                app.state.segmenter = segmenter
+            app.state.segmenter = segmenter or await _load(app, settings, held)
             app.state.streamer = Streamer(app.state.segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
-            app.state.admission = Admission(settings, n_cores)
+            app.state.admission = Admission(settings, os.cpu_count() or 1)
             held.callback(app.state.admission.close)
             yield
             app.state.segmenter = app.state.streamer = app.state.admission = None
@@ -87,12 +79,15 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
     return app
 
 
-async def _load(app: FastAPI, settings: Settings, decoders: DecodeProcesses) -> Segmenter:
+async def _load(app: FastAPI, settings: Settings, held: ExitStack) -> Segmenter:
     try:
+        n_decoders = min(os.cpu_count() or 1, MOST_DECODERS)
+        decoders = DecodeProcesses(n_decoders, settings.max_decode_bytes, settings.max_decode_s)
+        held.callback(decoders.close)
         return await run_sync(
             partial(Segmenter.load, settings.model, settings.device, settings.max_pixels, call=decoders.call)
         )
-    except ModelError as exc:
+    except (ModelError, SettingsError) as exc:
         app.state.refusal = str(exc)
         raise
 

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     )
     max_decode_bytes: int = Field(4 * 2**30, gt=0, description="a number of bytes above 0, for each decoding process")
     max_decode_s: float = Field(30, gt=0, description="a number of seconds above 0")
+    max_transfer_s: float = Field(
+        120, gt=0, description="a number of seconds above 0, in which an upload must have come and an answer been taken"
+    )
     max_held_bytes: int = Field(2**30, gt=0, description="a number of bytes above 0, of all uploads in memory together")
     max_queued_pixels: int = Field(128_000_000, gt=0, description="a number of pixels above 0, of all that wait")
     max_wait_s: float = Field(60, gt=0, description="a number of seconds above 0")

@@ -1,29 +1,19 @@
-import os
-import signal
+import errno
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from app.errors import ImageTooLargeError, UnreadableImageError, UnsupportedImageError
+from app.errors import ImageTooLargeError, NotReadyError, SettingsError, UnreadableImageError, UnsupportedImageError
 from app.isolation import DecodeProcesses
 from app.segmentation.decode import decode_image
 from tests.conftest import DATA
-
-
-def die_once(flag: Path) -> str:
-    """Kill the process, unless a process was killed before."""
-    if not flag.exists():
-        flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "alive"
-
-
-def die() -> None:
-    """Kill the process."""
-    os.kill(os.getpid(), signal.SIGKILL)
+from tests.deadly import die, die_once
+from tests.synthetic import tiff
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +37,15 @@ def test_refusals_come_back_as_they_are(decoders: DecodeProcesses) -> None:
         decoders.call(decode_image, b"nothing", 10**7)
 
 
+def test_refusals_come_back_without_a_cause_that_cannot_be_pickled(decoders: DecodeProcesses) -> None:
+    data = bytearray(tiff(np.eye(200, dtype=np.uint8), compression="zlib"))
+    # The reader of CZI brings along what pickles causes, and that of deflate causes that cannot be pickled.
+    start, size = tifffile.TiffFile(io.BytesIO(data)).pages.first.dataoffsets[0], 20
+    data[start : start + size] = bytes(size)
+    with pytest.raises(UnreadableImageError, match="is damaged"):
+        decoders.call(decode_image, bytes(data), 10**7)
+
+
 def test_a_process_that_is_killed_costs_its_file_a_second_try(decoders: DecodeProcesses, tmp_path: Path) -> None:
     assert decoders.call(die_once, tmp_path / "flag") == "alive"
 
@@ -67,3 +66,34 @@ def test_what_needs_too_much_memory_is_refused(decoders: DecodeProcesses) -> Non
     with pytest.raises(ImageTooLargeError, match="more memory"):
         decoders.call(bytes, 3 * 2**30)
     assert decoders.call(len, b"four") == 4
+
+
+def test_a_folder_that_cannot_be_written_to_stops_the_start_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(SettingsError, match=r"set TMPDIR to one that can, and has room\.$"):
+        DecodeProcesses(1, 2**30, 5)
+
+
+def test_what_cannot_be_started_anew_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoders = DecodeProcesses(1, 2**30, 60)
+    try:
+        assert decoders.call(len, b"four") == 4
+        with monkeypatch.context() as full:
+            full.setattr("app.isolation.Path.mkdir", no_room)
+            for _ in range(2):
+                with pytest.raises(NotReadyError, match="cannot start a process"):
+                    decoders.call(die)
+        assert decoders.call(len, b"four") == 4
+    finally:
+        decoders.close()
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_mistakes_come_back_with_their_stack_trace(decoders: DecodeProcesses) -> None:
+    with pytest.raises(RuntimeError, match=r"in _serve[\s\S]*TypeError"):
+        decoders.call(len)  # type: ignore[call-arg]

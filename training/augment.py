@@ -47,11 +47,11 @@ def warp(
     """
     is_exact = generator.random() < _EXACT_PART
     if is_exact:
-        scale, stretch, angle = 1.0, 1.0, generator.integers(4) * np.pi / 2
+        scale, stretch, angle = 1.0, 1.0, float(generator.integers(4)) * np.pi / 2
     else:
-        scale = np.clip(np.exp(generator.normal(0, _SCALE_DEVIATION)), *SCALES)
-        scale = np.clip(scale, min(1, DIAMETERS_PX[0] / diameter_px), max(1, DIAMETERS_PX[1] / diameter_px))
-        stretch = np.exp(generator.uniform(-0.15, 0.15))
+        scale = float(np.clip(np.exp(generator.normal(0, _SCALE_DEVIATION)), *SCALES))
+        scale = min(max(scale, min(1, DIAMETERS_PX[0] / diameter_px)), max(1, DIAMETERS_PX[1] / diameter_px))
+        stretch = float(np.exp(generator.uniform(-0.15, 0.15)))
         angle = generator.uniform(0, 2 * np.pi)
     mirror = generator.choice((-1, 1))
     to_source = (

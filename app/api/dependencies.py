@@ -1,5 +1,6 @@
 """What routes ask for: the loaded model, and uploads of bounded size."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated, NamedTuple
 
@@ -18,6 +19,7 @@ from app.errors import (
     UnknownPartError,
     UnsupportedImageError,
     UploadTooLargeError,
+    UploadTooSlowError,
 )
 from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import Streamer
@@ -70,7 +72,7 @@ async def read_upload(request: Request, ticket: TicketDependency) -> Upload:
     OptionError
         An option that takes one value is there twice.
     UploadError
-        Too large, malformed, or not the expected parts.
+        Too large, too slow, malformed, or not the expected parts.
     BusyError
         All uploads together are too large.
     UnsupportedImageError
@@ -79,6 +81,18 @@ async def read_upload(request: Request, ticket: TicketDependency) -> Upload:
     names = [name for name, _ in request.query_params.multi_items() if name not in REPEATABLE]
     if len(set(names)) < len(names):
         raise OptionError("An option that takes one value is in the query string more than once; leave one of them.")
+    seconds = request.app.state.settings.max_transfer_s
+    try:
+        async with asyncio.timeout(seconds):
+            return await _read(request, ticket)
+    except TimeoutError as exc:
+        raise UploadTooSlowError(
+            f"The upload took more than {seconds:g} seconds; crop or compress the image, or raise "
+            "KARYOMETER_MAX_TRANSFER_S on the server."
+        ) from exc
+
+
+async def _read(request: Request, ticket: Ticket) -> Upload:
     content_type = request.headers.get("content-type", "").lower()
     limit = request.app.state.settings.max_upload_bytes
     if content_type.startswith("multipart/form-data"):

@@ -32,6 +32,7 @@ ANSWERS = {
     errors.MalformedUploadError: _Answer(400, "malformed_upload", "The upload is malformed"),
     errors.UnreadableImageError: _Answer(400, "unreadable_image", "The image cannot be read"),
     errors.ApiKeyError: _Answer(401, "api_key_needed", "An API key is needed"),
+    errors.UploadTooSlowError: _Answer(408, "upload_too_slow", "The upload is too slow"),
     errors.UploadTooLargeError: _Answer(413, "upload_too_large", "The upload is too large"),
     errors.ImageTooLargeError: _Answer(413, "image_too_large", "The image is too large"),
     errors.UnsupportedImageError: _Answer(415, "unsupported_image", "The image is of a kind that is not read"),
@@ -42,11 +43,14 @@ ANSWERS = {
     errors.ChannelNeededError: _Answer(422, "channel_needed", "The channel of the nuclei must be named"),
     errors.FormatError: _Answer(422, "format_too_small", "The result does not fit into the format"),
     errors.QuotaError: _Answer(429, "quota_used_up", "The quota is used up"),
+    errors.NoRoomError: _Answer(503, "no_room", "The service has no room for temporary files"),
     errors.NotReadyError: _Answer(503, "not_ready", "The service is not ready"),
     errors.BusyError: _Answer(503, "busy", "The service is busy"),
     # Nobody reads it; the log does.
     errors.ClientGoneError: _Answer(499, "client_gone", "The client has gone"),
 }
+# What the server says of a request that never reaches the application.
+NOT_HTTP = _Answer(400, "malformed_request", "The request is malformed")
 _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="karyometer"'},
     503: {"Retry-After": str(RETRY_AFTER_S)},
@@ -60,18 +64,18 @@ _HTTP_DETAILS = {
 def problem(answer: _Answer, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """A problem+json response, whose code the log will tell."""
     request_record.get(RequestRecord()).code = answer.code
-    return JSONResponse(
-        {
-            "type": f"urn:karyometer:problem:{answer.code}",
-            "title": answer.title,
-            "status": answer.status,
-            "detail": detail,
-            "code": answer.code,
-        },
-        answer.status,
-        headers,
-        media_type=MEDIA_TYPE,
-    )
+    return JSONResponse(body(answer, detail), answer.status, headers, media_type=MEDIA_TYPE)
+
+
+def body(answer: _Answer, detail: str) -> dict[str, str | int]:
+    """The fields of a `Problem`."""
+    return {
+        "type": f"urn:karyometer:problem:{answer.code}",
+        "title": answer.title,
+        "status": answer.status,
+        "detail": detail,
+        "code": answer.code,
+    }
 
 
 def install(app: FastAPI) -> None:

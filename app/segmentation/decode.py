@@ -4,7 +4,6 @@ PNG and TIFF keep their bit depth; JPEG is turned upright by its EXIF orientatio
 the file's header, before any pixel is decoded.
 """
 
-import math
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -29,7 +28,7 @@ from app.segmentation.decode_bio import READERS, open_bio
 from app.segmentation.decode_picture import open_picture, picture_size
 from app.segmentation.decode_tiff import open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
-from app.segmentation.stack import DecodedImage, Stack, check_size
+from app.segmentation.stack import DecodedImage, Stack, check_size, pixels_seen
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SIGNATURES = {
@@ -109,9 +108,9 @@ def claimed_pixels(data: bytes, page: Page | None) -> int:
             if file_format in READERS:
                 return len(data)
             if file_format != "TIFF":
-                return math.prod(picture_size(data, file_format))
+                return pixels_seen(*picture_size(data, file_format))
             height, width, n_pages = tiff_size(data)
-            return height * width * (n_pages if page in ("max", "all") else 1)
+            return pixels_seen(height, width) * (n_pages if page in ("max", "all") else 1)
     except KaryometerError:
         return 0
 

@@ -3,12 +3,13 @@
 The readers' libraries can crash, run for ever or fill the memory on damaged files: see `app.isolation`.
 """
 
+import errno
 import importlib
 import importlib.util
 import math
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import KaryometerError, UnsupportedImageError
+from app.errors import KaryometerError, NoRoomError, UnsupportedImageError
 from app.segmentation.bio_header import PROMISES, Promise
 from app.segmentation.caveats import Caveat
 from app.segmentation.stack import MAX_PAGES, Stack, believed, check_channels, check_size, in_um
 
 READERS = {"CZI": "bioio_czi", "ND2": "bioio_nd2", "LIF": "bioio_lif", "OME-Zarr": "bioio_ome_zarr"}
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def open_bio(data: bytes, file_format: str, subject: str, max_pixels: int) -> Stack:
@@ -43,6 +45,8 @@ def open_bio(data: bytes, file_format: str, subject: str, max_pixels: int) -> St
 
     Raises
     ------
+    NoRoomError
+        A temporary file cannot be written.
     UnsupportedImageError
         The extra is not installed, or the file holds what is not read.
     ImageTooLargeError
@@ -55,11 +59,13 @@ def open_bio(data: bytes, file_format: str, subject: str, max_pixels: int) -> St
             f"The {subject} is of the format {file_format}, which takes Karyometer's extra `bio`; run `scripts/install "
             "bio` where Karyometer is installed, or save the image as OME-TIFF."
         )
-    folder = tempfile.TemporaryDirectory(prefix="karyometer-")
+    with _no_room_told():
+        folder = tempfile.TemporaryDirectory(prefix="karyometer-")
     path = Path(folder.name) / f"image.{file_format.lower()}"
     try:
-        path.write_bytes(data)
-        with _damage_named():
+        with _no_room_told():
+            path.write_bytes(data)
+        with _damage_named(), _no_room_told(_FULL):
             fields, read_laid_out = lay_out(path, file_format, subject, max_pixels)
     except BaseException:
         folder.cleanup()
@@ -70,6 +76,25 @@ def open_bio(data: bytes, file_format: str, subject: str, max_pixels: int) -> St
             return read_laid_out(number)
 
     return Stack(read_page=read_page, close=folder.cleanup, **fields)
+
+
+def installed_readers() -> list[str]:
+    """The modules that read these formats, as far as the extra is installed."""
+    return [reader for reader in READERS.values() if importlib.util.find_spec(reader)]
+
+
+@contextmanager
+def _no_room_told(numbers: Collection[int] | None = None) -> Iterator[None]:
+    """That a file cannot be written, which any error or those of some numbers mean, is no damage of the image."""
+    try:
+        yield
+    except OSError as exc:
+        if numbers is not None and exc.errno not in numbers:
+            raise
+        raise NoRoomError(
+            "The service cannot write its temporary files; try again later, or see that the folder which TMPDIR names "
+            "can be written to and has room."
+        ) from exc
 
 
 @contextmanager

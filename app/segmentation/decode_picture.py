@@ -12,6 +12,9 @@ from app.segmentation.stack import Stack, check_size, picture
 
 # Pillow's own limit would speak before ours, in its own words; `check_size` sees every header that Pillow opens.
 Image.MAX_IMAGE_PIXELS = None
+# Progressive JPEG has ten scans or so, and its decoder goes over the whole image for each.
+_MAX_SCANS = 100
+_START_OF_SCAN = b"\xff\xda"
 
 
 def open_picture(data: bytes, file_format: str, max_pixels: int, subject: str) -> Stack:
@@ -28,6 +31,8 @@ def open_picture(data: bytes, file_format: str, max_pixels: int, subject: str) -
     check_size(header.height, header.width, max_pixels, subject)
     if file_format == "PNG":
         return picture(_read_png(data, header, subject), _dots_per_inch(header))
+    if file_format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
+        raise ValueError("it has far more scans than any program writes")
     upright = ImageOps.exif_transpose(header)
     pixels = np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB"))
     return picture(pixels, _dots_per_inch(header))

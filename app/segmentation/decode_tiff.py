@@ -4,8 +4,10 @@ import io
 import math
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,15 @@ from app.segmentation.caveats import Caveat
 from app.segmentation.stack import MAX_PAGES, Stack, believed, check_channels, in_um
 
 _COLOURS = ("RGB", "YCBCR", "CIELAB")
+_LAYOUTS = {
+    b"II*\0": tifffile.TIFF.CLASSIC_LE,
+    b"MM\0*": tifffile.TIFF.CLASSIC_BE,
+    b"II+\0": tifffile.TIFF.BIG_LE,
+    b"MM\0+": tifffile.TIFF.BIG_BE,
+}
+_WIDTH, _HEIGHT = 256, 257
+# Of each type of number its format; baseline readers take bytes for sides too.
+_UNSIGNED = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +60,9 @@ def open_tiff(data: bytes | Path, subject: str) -> TiffStack:
     ValueError
         Its pages form a cycle, or are too many; tifffile's own errors mean damage too.
     """
+    with _mapped(data) as whole:
+        _pages(whole)
     file = _open_file(data)
-    _check_chain(file)
     series = file.series[0]
     page = file.pages.first
     colours = tifffile.PHOTOMETRIC(page.photometric).name
@@ -109,16 +121,39 @@ def open_tiff(data: bytes | Path, subject: str) -> TiffStack:
 
 
 def tiff_size(data: bytes | Path) -> tuple[int, int, int]:
-    """Height and width of the first page, and how many pages there are, channels and all; nothing else is read.
+    """Height and width of the first page, and how many pages there are, channels and all.
+
+    Nothing else is read, and not with tifffile: it would read every value of a header, of which there may be millions.
 
     Raises
     ------
     ValueError
         As `open_tiff`.
+    struct.error
+        The header is cut off.
     """
-    with _open_file(data) as file:
-        page = file.pages.first
-        return page.imagelength, page.imagewidth, _check_chain(file)
+    with _mapped(data) as file:
+        tiff, pages = _pages(file)
+        (n_tags,) = struct.unpack_from(tiff.tagnoformat, file, pages[0])
+        sides: dict[int, int] = {}
+        for start in range(pages[0] + tiff.tagnosize, pages[0] + tiff.tagnosize + n_tags * tiff.tagsize, tiff.tagsize):
+            code, kind = struct.unpack_from(f"{tiff.byteorder}HH", file, start)
+            if code in (_WIDTH, _HEIGHT) and kind in _UNSIGNED:
+                value = start + tiff.tagsize - tiff.offsetsize
+                (sides[code],) = struct.unpack_from(tiff.byteorder + _UNSIGNED[kind], file, value)
+            if len(sides) == 2:
+                return sides[_HEIGHT], sides[_WIDTH], len(pages)
+    raise ValueError("the first page has no size")
+
+
+@contextmanager
+def _mapped(data: bytes | Path) -> Iterator[bytes | mmap]:
+    """A file's bytes; those at a path are read where they are looked at."""
+    if isinstance(data, bytes):
+        yield data
+    else:
+        with data.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            yield mapped
 
 
 def _open_file(data: bytes | Path) -> tifffile.TiffFile:
@@ -187,20 +222,24 @@ def _decode_strips(page: Any, first: int, stop: int) -> Iterator[tuple[NDArray[A
             yield strip[0], place
 
 
-def _check_chain(file: tifffile.TiffFile) -> int:
-    """Walk the links from page to page, which tifffile follows without looking back; how many pages there are."""
-    tiff = file.tiff
-    seen: set[int] = set()
-    offset = file.pages.first.offset
+def _pages(data: bytes | mmap) -> tuple[Any, list[int]]:
+    """How the file's numbers are laid out, and where its pages' headers are.
+
+    Walks the links from page to page, which tifffile follows without looking back.
+    """
+    tiff = _LAYOUTS[data[:4]]
+    (offset,) = struct.unpack_from(tiff.offsetformat, data, tiff.offsetsize)
+    # In the order of the pages.
+    pages: dict[int, None] = {}
     while offset:
-        if offset in seen or len(seen) >= MAX_PAGES:
+        if offset in pages or len(pages) >= MAX_PAGES:
             raise ValueError("the pages form a cycle, or are too many")
-        seen.add(offset)
-        file.filehandle.seek(offset)
-        (n_tags,) = struct.unpack(tiff.tagnoformat, file.filehandle.read(tiff.tagnosize))
-        file.filehandle.seek(offset + tiff.tagnosize + n_tags * tiff.tagsize)
-        (offset,) = struct.unpack(tiff.offsetformat, file.filehandle.read(tiff.offsetsize))
-    return len(seen)
+        pages[offset] = None
+        (n_tags,) = struct.unpack_from(tiff.tagnoformat, data, offset)
+        (offset,) = struct.unpack_from(tiff.offsetformat, data, offset + tiff.tagnosize + n_tags * tiff.tagsize)
+    if not pages:
+        raise ValueError("there are no pages")
+    return tiff, list(pages)
 
 
 def _check_kind(page: tifffile.TiffPage, colours: str, is_colour: bool, subject: str) -> None:

@@ -15,6 +15,8 @@ MAX_PAGES = 10_000
 MAX_CHANNELS = 8
 # Nothing larger can be answered: PNG encoders refuse longer sides.
 MAX_SIDE_PX = 1_000_000
+# What the network sees at least.
+MIN_SIDE_PX = 64
 # Larger is no microscope's pixel: 72 dots per inch are 353 micrometres.
 MAX_PIXEL_SIZE_UM = 10
 UM_PER_INCH = 25_400
@@ -155,11 +157,22 @@ def check_size(height: int, width: int, max_pixels: int, subject: str, setting: 
     ImageTooLargeError
         It has.
     """
-    if height * width > max_pixels or max(height, width) > MAX_SIDE_PX:
+    if pixels_seen(height, width) > max_pixels or max(height, width) > MAX_SIDE_PX:
         raise ImageTooLargeError(
-            f"The {subject} has {height} x {width} pixels, the limit is {max_pixels} in all and {MAX_SIDE_PX} a side; "
-            f"crop it, or raise {setting} on the server."
+            f"The {subject} has {height} x {width} pixels, the limit is {max_pixels} in all (sides below {MIN_SIDE_PX} "
+            f"count as {MIN_SIDE_PX}) and {MAX_SIDE_PX} a side; crop it, or raise {setting} on the server."
         )
+
+
+def pixels_seen(height: int, width: int) -> int:
+    """Height times width as the network sees them, which pads a narrow image to `MIN_SIDE_PX`.
+
+    Examples
+    --------
+    >>> pixels_seen(1, 1000)
+    64000
+    """
+    return max(height, MIN_SIDE_PX) * max(width, MIN_SIDE_PX)
 
 
 def check_channels(n_channels: int, subject: str) -> None:

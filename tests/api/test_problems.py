@@ -205,3 +205,27 @@ def test_every_error_that_a_request_can_raise_has_an_answer() -> None:
     of_start_up = {errors.SettingsError, errors.DeviceError, errors.ModelError}
     in_errors = {error for error in leaves(errors.KaryometerError) if error.__module__ == errors.__name__}
     assert in_errors - of_start_up == set(ANSWERS)
+
+
+def test_an_upload_that_trickles_in_is_not_waited_for() -> None:
+    async def trickled() -> None:
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            await anyio.sleep(0.01)
+            return {"type": "http.request", "body": b"a", "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        settings = Settings(max_transfer_s=0.1)
+        app = create_app(settings, fakes.segmenter())
+        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(settings, 1)
+        headers = [(b"content-type", b"image/png")]
+        scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
+        await app(scope, receive, send)
+        assert sent[0]["status"] == 408
+        assert b"more than 0.1 seconds" in sent[1]["body"]
+        assert app.state.admission.held_bytes == 0
+
+    anyio.run(trickled)

@@ -171,6 +171,13 @@ def test_truncated_jpeg_is_refused() -> None:
         decode_image(data[: len(data) // 2], LIMIT)
 
 
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    data = saved(np.zeros((40, 50), np.uint8), "JPEG", progressive=True)
+    scan = data.rindex(b"\xff\xda")
+    with pytest.raises(UnreadableImageError):
+        decode_image(data[:-2] + data[scan:-2] * 100 + data[-2:], LIMIT)
+
+
 _SEEDS = [png(GREY), png(RGB), jpeg(RGB), tiff(RGB, photometric="rgb", compression="lzw"), tiff(GREY)]
 
 

@@ -2,6 +2,7 @@ import importlib.util
 import io
 import json
 import random
+import resource
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from app.errors import (
     ChannelNeededError,
     ImageTooLargeError,
     KaryometerError,
+    NoRoomError,
     UnreadableImageError,
     UnsupportedImageError,
 )
@@ -320,3 +322,17 @@ def test_the_service_reads_them(client: TestClient) -> None:
     assert answer["image"]["pixel_size_um"] == pytest.approx(PIXEL_SIZE_UM)
     refused = client.post("/segment", files={"image": ("plate.czi", bio_files.czi(stack)[:300])})
     assert (refused.status_code, refused.json()["code"]) == (400, "unreadable_image")
+
+
+def test_a_full_disk_is_no_damage_of_the_image() -> None:
+    data = bio_files.lif(np.zeros((1, 1, 1, 40, 50), np.uint8), names=NAMES[:1])
+    decoders = DecodeProcesses(1, 4 * 2**30, 60)
+    try:
+        # No file may become larger, which has the effect of a full disk, and that for root too.
+        decoders.call(resource.setrlimit, resource.RLIMIT_FSIZE, (len(data) - 1, len(data)))
+        with pytest.raises(NoRoomError, match="cannot write its temporary files"):
+            decoders.call(decode_image, data, 10**6)
+        decoders.call(resource.setrlimit, resource.RLIMIT_FSIZE, (len(data), len(data)))
+        assert decoders.call(decode_image, data, 10**6).image.shape == (40, 50)
+    finally:
+        decoders.close()

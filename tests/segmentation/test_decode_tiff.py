@@ -7,8 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.errors import ChannelNeededError, KaryometerError, OptionError, UnreadableImageError
-from app.segmentation.decode import decode_image
+from app.errors import (
+    ChannelNeededError,
+    ImageError,
+    ImageTooLargeError,
+    KaryometerError,
+    OptionError,
+    UnreadableImageError,
+)
+from app.segmentation.decode import claimed_pixels, decode_image
+from app.segmentation.decode_tiff import tiff_size
 from tests.synthetic import tiff
 
 LIMIT = 1_000_000
@@ -195,3 +203,28 @@ def test_any_stack_gives_its_pages_or_a_domain_error(data: st.DataObject) -> Non
     pages = pages.reshape(n_channels, -1, *shape[-2:])
     channel, page = data.draw(st.integers(0, n_channels - 1)), data.draw(st.integers(0, pages.shape[1] - 1))
     np.testing.assert_array_equal(decode_image(written, LIMIT, channel, page).image, pages[channel, page])
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("bigtiff", [False, True])
+def test_the_size_is_read_without_the_rest_of_the_header(byteorder: str, bigtiff: bool) -> None:
+    pages = tiff(np.zeros((3, 70, 80), np.uint8), photometric="minisblack", byteorder=byteorder, bigtiff=bigtiff)
+    assert tiff_size(pages) == (70, 80, 3)
+    assert claimed_pixels(pages, None) == 70 * 80
+    assert claimed_pixels(pages, "all") == 3 * 70 * 80
+
+
+@pytest.mark.parametrize("rest", [bytes(4), b"\x08\0\0\0" + bytes(6)], ids=["no page", "no tags"])
+def test_a_tiff_without_a_page_or_a_size_is_damaged(rest: bytes) -> None:
+    with pytest.raises(ValueError, match=r"no pages|no size"):
+        tiff_size(b"II*\0" + rest)
+    assert claimed_pixels(b"II*\0" + rest, None) == 0
+    with pytest.raises(ImageError):
+        decode_image(b"II*\0" + rest, LIMIT)
+
+
+@pytest.mark.parametrize("shape", [(1, LIMIT // 64 + 1), (LIMIT // 64 + 1, 1)])
+def test_narrow_images_count_as_wide_as_the_network_sees_them(shape: tuple[int, int]) -> None:
+    with pytest.raises(ImageTooLargeError, match="sides below 64 count as 64"):
+        decode_image(tiff(np.zeros(shape, np.uint8)), LIMIT)
+    assert claimed_pixels(tiff(np.zeros(shape, np.uint8)), None) > LIMIT
