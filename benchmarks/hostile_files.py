@@ -168,8 +168,8 @@ def tiff_bombs() -> Iterator[bytes]:
         yield _tiff(strips=plain, more=[(258, 3, 1, n_bits), (277, 3, 1, n_samples)])
     for said in _descriptions():
         text = said.encode() + b"\0"
-        at = 8 + 2 + 12 * 10 + 4 + len(plain) + 8
-        yield _tiff(strips=plain, more=[(270, 2, len(text), at)], appended=text)
+        text_at = 8 + 2 + 12 * 10 + 4 + len(plain) + 8
+        yield _tiff(strips=plain, more=[(270, 2, len(text), text_at)], appended=text)
 
 
 def _descriptions() -> Iterator[str]:

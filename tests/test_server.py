@@ -208,3 +208,22 @@ def test_a_damaged_model_is_refused_in_one_sentence(harm: str, tmp_path: Path) -
     assert code == 3
     assert f"The model files in {folder} are not those its card describes" in text
     assert "Traceback" not in text
+
+
+def test_a_model_that_is_replaced_under_a_running_service_goes_on_serving(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(DEFAULT_MODEL, folder)
+    image = (DATA / "histology.png").read_bytes()
+    with running(model=str(folder)) as (url, *_):
+
+        def answers() -> tuple[bytes, str]:
+            labels = httpx2.post(f"{url}/segment?format=labels", files={"image": image}).content
+            return labels, httpx2.get(f"{url}/model").json()["sha256"]
+
+        before = answers()
+        for path in folder.rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"another model")
+        assert answers() == before
+        shutil.rmtree(folder)
+        assert answers() == before
