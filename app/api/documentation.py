@@ -16,7 +16,14 @@ _PARTS = {
 def upload_body(required: tuple[str, ...], *, raw: bool = True) -> dict[str, Any]:
     """The request body of an upload route: multipart and, with `raw`, the image alone."""
     content: dict[str, Any] = {
-        "multipart/form-data": {"schema": {"type": "object", "required": list(required), "properties": _PARTS}}
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": list(required),
+                "properties": _PARTS,
+                "additionalProperties": False,
+            }
+        }
     }
     if raw:
         content |= {f"image/{kind}": {"schema": _FILE} for kind in ("png", "jpeg", "tiff")}

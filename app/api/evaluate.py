@@ -12,7 +12,7 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.schemas import EvaluateResponse
+from app.api.schemas import EvaluateQuery, EvaluateResponse
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
 
@@ -31,7 +31,7 @@ async def evaluate(
     meter: MeterDependency,
     ticket: TicketDependency,
     uploads: UploadWithMaskDependency,
-    options: Annotated[SegmentationOptions, Query()],
+    options: Annotated[EvaluateQuery, Query()],
 ) -> JSONResponse:
     """Send the image as the part `image` and the truth as the part `mask`, of the same size, PNG or TIFF.
 

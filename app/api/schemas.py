@@ -1,6 +1,6 @@
 """What the API takes and gives, with the units in the names. Types for the documentation and for clients."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,6 +28,16 @@ class SegmentQuery(SegmentationOptions):
         ("mask", "nuclei"),
         description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, repeated for several: what a JSON answer "
         "holds",
+    )
+
+
+class EvaluateQuery(SegmentationOptions):
+    """The options of `POST /evaluate`: a mask is that of one page."""
+
+    page: Annotated[int, Field(ge=0)] | Literal["max"] | None = Field(
+        None,
+        description="a number from 0, or `max`: which page (z, t) of a stack is segmented, or the brightest of all "
+        "pages; without it the first",
     )
 
 

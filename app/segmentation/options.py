@@ -39,9 +39,9 @@ class SegmentationOptions(BaseModel):
     )
     pixel_size_um: float | None = Field(
         None,
-        gt=0,
+        ge=0.0001,
         le=10,
-        description="a number above 0 and up to 10: a pixel's edge in micrometres, for areas in square micrometres",
+        description="a number from 0.0001 to 10: a pixel's edge in micrometres, for areas in square micrometres",
     )
     channel: Channel | None = Field(
         None,

@@ -17,6 +17,8 @@ MAX_SIDE_PX = 1_000_000
 MIN_SIDE_PX = 64
 # Larger is no microscope's pixel: 72 dots per inch are 353 micrometres.
 MAX_PIXEL_SIZE_UM = 10
+# Smaller is no atom.
+MIN_PIXEL_SIZE_UM = 0.0001
 UM_PER_INCH = 25_400
 _UM = {
     "pm": 1e-6,
@@ -81,7 +83,7 @@ class Stack:
 
 def believed(pixel_size_um: float | None) -> tuple[float | None, list[Caveat]]:
     """The size that a file gives its pixels, None if no microscope has such pixels, and what to say of that."""
-    if pixel_size_um is None or 0 < pixel_size_um <= MAX_PIXEL_SIZE_UM:
+    if pixel_size_um is None or MIN_PIXEL_SIZE_UM <= pixel_size_um <= MAX_PIXEL_SIZE_UM:
         return pixel_size_um, []
     ignored = Caveat(
         "pixel_size_ignored",
