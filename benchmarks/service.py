@@ -72,10 +72,15 @@ def running(**settings: object) -> Iterator[Service]:
         killer.start()
         log: list[str] = []
         try:
-            url = next(match[1] for line in said if (match := re.search(r"running on (http://[\w.:]+)", line)))
+            for line in said:
+                log.append(line)
+                if match := re.search(r"running on (http://[\w.:]+)", line):
+                    break
+            else:
+                raise RuntimeError(f"The service did not start: {''.join(log)}")
             killer.cancel()
             threading.Thread(target=log.extend, args=[said], daemon=True).start()
-            yield Service(url, process.pid, Path(folder), log)
+            yield Service(match[1], process.pid, Path(folder), log)
         finally:
             killer.cancel()
             process.terminate()
