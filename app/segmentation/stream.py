@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ImageTooLargeError, OptionError
-from app.segmentation.blocks import BLOCK_PX, CanvasMaps, find_in_blocks, measure_in_blocks
+from app.segmentation.blocks import CanvasMaps, find_in_blocks, measure_in_blocks
 from app.segmentation.findings import Findings, nuclei_caveats, pixel_size, unlike_caveats
 from app.segmentation.maps import Maps
 from app.segmentation.measure import complete, measurable
@@ -168,7 +168,7 @@ class Streamer:
             def part(some: Maps) -> NDArray[np.int32]:
                 return find_nuclei(some, options, calibration)[2]
 
-            found = find_in_blocks(maps, labels, threshold, part, self._max_bytes // _BYTES_PER_WINDOW_PX, BLOCK_PX)
+            found = find_in_blocks(maps, labels, threshold, part, self._max_bytes // _BYTES_PER_WINDOW_PX)
         with timed(timing_ms, "measure"):
             pixel_size_um, caveats = pixel_size(image, options)
             table = measure_in_blocks(
