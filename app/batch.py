@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from app import __version__
 from app.errors import KaryometerError
-from app.segmentation.findings import Findings
+from app.segmentation.findings import Evaluation, Findings
 from app.segmentation.formats import FILE_FORMATS, FileFormat, encode
 from app.segmentation.metrics import pooled_f1
 from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Evaluation, Segmenter
+from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import StreamedFindings, Streamer, room_needed
 from app.segmentation.write import streamed_format
 from app.sources import Source

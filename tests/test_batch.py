@@ -161,9 +161,9 @@ def test_large_tiffs_are_segmented_part_by_part(tmp_path: Path, monkeypatch: pyt
     for folder in ("temporary", "images"):
         (tmp_path / folder).mkdir()
     for index, scene in enumerate(SCENES):
-        (tmp_path / "images" / f"well{index}.tif").write_bytes(tiff(np.pad(picture(scene), (0, 60 * (index % 2)))))
+        (tmp_path / "images" / f"well{index}.tif").write_bytes(tiff(np.pad(picture(scene), (24, 60 * (index % 2)))))
     results = {}
-    for name, max_pixels in (("large", 3000), ("small", 10**6)):
+    for name, max_pixels in (("large", 8000), ("small", 10**6)):
         segmenter = Segmenter(BrightIsNucleus(), card(contract=Contract(reach_px=3)), max_pixels)
         monkeypatch.setattr(cli, "_segmenter", lambda _, one=segmenter: nullcontext(one))
         output = tmp_path / name
@@ -176,7 +176,7 @@ def test_large_tiffs_are_segmented_part_by_part(tmp_path: Path, monkeypatch: pyt
     pandas.testing.assert_frame_equal(summary, expected)
     assert list((tmp_path / "temporary").iterdir()) == []
 
-    monkeypatch.setattr(cli, "_segmenter", lambda _: nullcontext(Segmenter(BrightIsNucleus(), card(), 3000)))
+    monkeypatch.setattr(cli, "_segmenter", lambda _: nullcontext(Segmenter(BrightIsNucleus(), card(), 8000)))
     assert segment(tmp_path / "images", tmp_path / "rois", "--format", "rois") == 1
     errors = rows(tmp_path / "rois" / "errors.csv")
     assert [error["file"] for error in errors] == ["well1.tif", "well3.tif"]

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from app.api.dependencies import Upload
 from app.api.schemas import Include
+from app.segmentation.findings import Evaluation
 from app.segmentation.formats import FILE_FORMATS, FileFormat
 from app.segmentation.measure import Table
 from app.segmentation.outlines import outline
-from app.segmentation.pipeline import Evaluation, Segmentation
+from app.segmentation.pipeline import Segmentation
 
 
 class JsonResponse(Response):

@@ -95,7 +95,7 @@ def find_in_blocks(
     threshold: float,
     part: Callable[[Maps], NDArray[np.int32]],
     max_window_px: int,
-    block_px: int,
+    block_px: int | None = None,
 ) -> Found:
     """Part the nuclei of all blobs into `labels`, numbered as found.
 
@@ -112,7 +112,7 @@ def find_in_blocks(
     max_window_px
         Most pixels that are looked at together.
     block_px
-        A side of what a block owns.
+        A side of what a block owns; `BLOCK_PX` without it.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def find_in_blocks(
     """
     first, boxes, n_in_block = [np.zeros(0, np.int64)], [np.zeros((0, 4), np.int64)], []
     n_found = 0
-    for core in cores(maps.probability.shape, block_px):
+    for core in cores(maps.probability.shape, block_px or BLOCK_PX):
         blobs, window, is_owned = _whole_blobs(maps.probability, threshold, core, max_window_px)
         n_nuclei = 0
         if is_owned.any():

@@ -8,6 +8,7 @@ import numpy as np
 from app import __version__
 from app.segmentation.caveats import DARK_NUCLEI, UNLIKE_TRAINING_DATA, Caveat
 from app.segmentation.measure import Table, summarise
+from app.segmentation.metrics import Matching, PixelScores
 from app.segmentation.model_card import Calibration, ModelCard
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.stack import DecodedImage
@@ -77,6 +78,24 @@ class Findings:
             "model": {"name": self.card.name, "version": self.card.version, "sha256": self.card.sha256},
             "options": options | applied,
         }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A segmentation's scores against its ground truth.
+
+    Attributes
+    ----------
+    mask_kind
+        `binary` (one non-zero value: instances are the connected components) or `labels` (instances are the values).
+    """
+
+    mask_kind: str
+    count_predicted: int
+    count_true: int
+    pixels: PixelScores
+    matching: list[Matching]
+    average_precision: float
 
 
 def pixel_size(

@@ -64,12 +64,17 @@ def measure(
         wide, or that of all background where others crowd it; `intensity_integrated` is the sum of what lies above it.
     """
     table = measure_part(labels, image, channels, maps, confidence)
+    return complete(table, labels.shape, background_of(labels, image, channels), pixel_size_um)
+
+
+def background_of(labels: NDArray[Any], image: NDArray[Any], channels: NDArray[Any]) -> Callable[[str], float]:
+    """The median of all background, NaN where there is none, by the suffix of `measurable`."""
 
     def background(suffix: str) -> float:
         outside = measurable(image, channels)[suffix][labels == 0]
         return float(np.median(_grey(outside))) if outside.size else np.nan
 
-    return complete(table, (labels.shape[0], labels.shape[1]), background, pixel_size_um)
+    return background
 
 
 def measure_part(
@@ -89,7 +94,7 @@ def measure_part(
 
 
 def complete(
-    table: Table, size_px: tuple[int, int], background: Callable[[str], float], pixel_size_um: float | None
+    table: Table, size_px: tuple[int, ...], background: Callable[[str], float], pixel_size_um: float | None
 ) -> Table:
     """Add to what parts of an image said what only the whole says; see `measure`.
 

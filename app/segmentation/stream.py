@@ -12,8 +12,8 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import ImageTooLargeError, OptionError
-from app.segmentation.blocks import BLOCK_PX, CanvasMaps, find_in_blocks, measure_in_blocks
+from app.errors import NoRoomError, OptionError
+from app.segmentation.blocks import CanvasMaps, find_in_blocks, measure_in_blocks
 from app.segmentation.findings import Findings, nuclei_caveats, pixel_size, unlike_caveats
 from app.segmentation.maps import Maps
 from app.segmentation.measure import complete, measurable
@@ -65,7 +65,7 @@ def room_needed() -> Iterator[None]:
 
     Raises
     ------
-    ImageTooLargeError
+    NoRoomError
         It is full.
     """
     try:
@@ -73,7 +73,7 @@ def room_needed() -> Iterator[None]:
     except OSError as exc:
         if exc.errno != errno.ENOSPC:
             raise
-        raise ImageTooLargeError(
+        raise NoRoomError(
             "There is no room for the image's temporary files, which take as much as its pixels and "
             f"{_SCRATCH_BYTES_PER_PX} bytes a pixel more; crop it, or set TMPDIR to a folder that has room."
         ) from exc
@@ -126,7 +126,9 @@ class Streamer:
         OptionError
             An option needs the whole image at once.
         ImageError, ChannelNeededError
-            It is not an image that can be measured, or there is no room for it.
+            It is not an image that can be measured.
+        NoRoomError
+            The disk is full.
         """
         with self._lock:
             self.check_options(options)
@@ -168,7 +170,7 @@ class Streamer:
             def part(some: Maps) -> NDArray[np.int32]:
                 return find_nuclei(some, options, calibration)[2]
 
-            found = find_in_blocks(maps, labels, threshold, part, self._max_bytes // _BYTES_PER_WINDOW_PX, BLOCK_PX)
+            found = find_in_blocks(maps, labels, threshold, part, self._max_bytes // _BYTES_PER_WINDOW_PX)
         with timed(timing_ms, "measure"):
             pixel_size_um, caveats = pixel_size(image, options)
             table = measure_in_blocks(

@@ -14,7 +14,7 @@ from app.segmentation.decode import COLOURS, SIGNATURES, damage_told
 from app.segmentation.decode_tiff import TiffStack, open_tiff, tiff_size
 from app.segmentation.options import Channel, Page
 from app.segmentation.scratch import Scratch
-from app.segmentation.stack import check_size
+from app.segmentation.stack import check_size, pixels_seen
 
 # What is decoded together: where strips or tiles allow it less, and never more than the second.
 _ROWS_BYTES = 16 * 2**20
@@ -48,7 +48,7 @@ class LargeImage:
 
 
 def tiff_pixels(data: bytes | Path) -> int:
-    """Height times width of the TIFF in memory or at a path, by its header; 0 where it is none, or a damaged one.
+    """What the network would see of the TIFF in memory or at a path, by its header; 0 where it is none, or damaged.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def tiff_pixels(data: bytes | Path) -> int:
     try:
         with damage_told(_beginning(data), "image"):
             height, width, _ = tiff_size(data)
-            return height * width
+            return pixels_seen(height, width)
     except UnreadableImageError:
         return 0
 

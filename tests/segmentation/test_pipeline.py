@@ -3,6 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.errors import SizeMismatchError
+from app.segmentation import blocks, pipeline
 from app.segmentation.maps import Maps
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
@@ -85,3 +86,19 @@ def test_another_size_names_both() -> None:
     segmentation = segmenter.segment(DATA, SegmentationOptions())
     with pytest.raises(SizeMismatchError, match=r"mask is 80 x 60 pixels, the image 60 x 80"):
         segmenter.evaluate(segmentation, png(picture(SCENE).T))
+
+
+@pytest.mark.parametrize("threshold", ["model", "mean", "otsu"])
+@pytest.mark.parametrize("image", [picture(SCENE), np.dstack([picture(SCENE), picture(SCENE) // 2, picture(SCENE)])])
+def test_large_images_are_parted_and_measured_in_blocks_with_the_same_result(
+    threshold: str, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fakes.segmenter().segment(png(image), SegmentationOptions(threshold=threshold))
+    monkeypatch.setattr(pipeline, "MOST_WHOLE_PX", 60 * 80 - 1)
+    monkeypatch.setattr(blocks, "BLOCK_PX", 25)
+    parts = fakes.segmenter().segment(png(image), SegmentationOptions(threshold=threshold))
+    np.testing.assert_array_equal(parts.labels, whole.labels)
+    assert parts.labels.dtype == whole.labels.dtype
+    assert parts.provenance == whole.provenance
+    for name, values in whole.nuclei.items():
+        np.testing.assert_allclose(parts.nuclei[name], values, rtol=1e-12)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.errors import ImageTooLargeError, OptionError
-from app.segmentation import stream, survey
+from app.errors import NoRoomError, OptionError
+from app.segmentation import blocks, stream, survey
 from app.segmentation.encode import encode_csv, encode_labels, encode_mask
 from app.segmentation.maps import Maps
 from app.segmentation.model_card import Calibration, Confidence, Contract
@@ -123,7 +123,7 @@ def test_what_is_streamed_is_what_the_whole_image_holds(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stream, "BLOCK_PX", block_px)
+    monkeypatch.setattr(blocks, "BLOCK_PX", block_px)
     monkeypatch.setattr(survey, "_BAND_PX", band_px)
     data = tiff(scene(*size, n_channels, dtype, size_px, seed), photometric="rgb" if n_channels == 3 else "minisblack")
     assert_same(*both(data, SegmentationOptions(**options), tmp_path_factory.mktemp("stream"), has_distance))
@@ -134,7 +134,7 @@ def test_what_is_streamed_is_what_the_whole_image_holds(
 def test_real_images_are_streamed_as_they_are_segmented(
     name: str, block_px: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "BLOCK_PX", block_px)
+    monkeypatch.setattr(blocks, "BLOCK_PX", block_px)
     image = tifffile.imread(DATA / name) if name.endswith("tif") else np.asarray(Image.open(DATA / name).convert("RGB"))
     found, whole = both(tiff(image, tile=(64, 64), compression="zlib"), SegmentationOptions(), tmp_path)
     assert_same(found, whole)
@@ -242,7 +242,7 @@ def test_models_that_resize_every_image_are_refused(tmp_path: Path) -> None:
 def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "image.tif").write_bytes(tiff(CHANNELS[0]))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 120 * 90 * 13 - 1}))
-    with pytest.raises(ImageTooLargeError, match=r"no room for the image's temporary files.* TMPDIR"):
+    with pytest.raises(NoRoomError, match=r"no room for the image's temporary files.* TMPDIR"):
         streamer().segment(tmp_path / "image.tif", SegmentationOptions(), tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 120 * 90 * 13}))
     assert streamer().segment(tmp_path / "image.tif", SegmentationOptions(), tmp_path).count == 2
@@ -254,7 +254,7 @@ def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
 
     (tmp_path / "image.tif").write_bytes(tiff(CHANNELS[0]))
     monkeypatch.setattr("app.segmentation.scratch.Scratch.__setitem__", fill)
-    with pytest.raises(ImageTooLargeError, match="no room for the image's temporary files"):
+    with pytest.raises(NoRoomError, match="no room for the image's temporary files"):
         streamer().segment(tmp_path / "image.tif", SegmentationOptions(), tmp_path)
 
 
