@@ -248,13 +248,19 @@ def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path, monkeypatch
     assert streamer().segment(tmp_path / "image.tif", SegmentationOptions(), tmp_path).count == 2
 
 
-def test_a_disk_that_fills_up_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize(
+    ("code", "error", "sentence"),
+    [(errno.ENOSPC, NoRoomError, "no room for the image's temporary files"), (errno.EIO, OSError, "trouble")],
+)
+def test_a_disk_that_fills_up_is_told_and_other_trouble_is_not_taken_for_it(
+    code: int, error: type[Exception], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(code, "trouble")
 
     (tmp_path / "image.tif").write_bytes(tiff(CHANNELS[0]))
-    monkeypatch.setattr("app.segmentation.scratch.Scratch.__setitem__", fill)
-    with pytest.raises(NoRoomError, match="no room for the image's temporary files"):
+    monkeypatch.setattr("app.segmentation.scratch.Scratch.__setitem__", fail)
+    with pytest.raises(error, match=sentence):
         streamer().segment(tmp_path / "image.tif", SegmentationOptions(), tmp_path)
 
 
