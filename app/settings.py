@@ -14,7 +14,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 # The service and its model without any image, and the smallest tile.
 MIN_STREAM_BYTES = 1280 * 2**20
 
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "2"
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "3"
 
 
 class Settings(BaseSettings):
