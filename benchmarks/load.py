@@ -1,77 +1,16 @@
-"""A service in a process of its own, and clients that ask it for more and more."""
+"""Clients that ask a service for more and more."""
 
 import asyncio
-import os
-import re
-import subprocess
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-READY_S = 300
+from benchmarks.service import Service
+
 _BOUNDARY = b"karyometer-benchmark"
-
-
-class Service:
-    """A running service."""
-
-    def __init__(self, name: str, port: int, pid: int, ready_s: float) -> None:
-        self.name, self.port, self.pid, self.ready_s = name, port, pid, ready_s
-
-    def cpu_seconds(self) -> float:
-        """CPU time that it and the processes below it have used, those that ended among them."""
-        return sum(sum(map(int, stat[11:15])) for stat in self._stats()) / os.sysconf("SC_CLK_TCK")
-
-    def peak_bytes(self) -> int:
-        """Most memory that each of its processes has held so far, all together."""
-        status = [Path(f"/proc/{pid}/status").read_text() for pid in self._pids()]
-        return sum(int(match[1]) << 10 for one in status if (match := re.search(r"VmHWM:\s*(\d+)", one)))
-
-    def _pids(self) -> list[int]:
-        pids = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-        return [pid for pid in pids if _group(pid) == self.pid]
-
-    def _stats(self) -> list[list[str]]:
-        return [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids()]
-
-
-def _group(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except ProcessLookupError:
-        return None
-
-
-@contextmanager
-def running(name: str, command: Sequence[str], environment: dict[str, str]) -> Iterator[Service]:
-    """A service that listens, until the end."""
-    start = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603
-        command,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | environment,
-        start_new_session=True,
-    )
-    said = cast("IO[str]", process.stderr)
-    killer = threading.Timer(READY_S, process.kill)
-    killer.start()
-    port = next(int(match[1]) for line in said if (match := re.search(r"running on http://[\w.]+:(\d+)", line)))
-    ready_s = time.perf_counter() - start
-    killer.cancel()
-    threading.Thread(target=said.read, daemon=True).start()
-    try:
-        yield Service(name, port, process.pid, ready_s)
-    finally:
-        process.terminate()
-        process.wait(40)
 
 
 class Answer(NamedTuple):

@@ -27,9 +27,10 @@ from PIL import Image
 from app.segmentation.decode import decode_image
 from app.segmentation.pipeline import Segmenter
 from app.settings import DEFAULT_MODEL
-from benchmarks.load import Connection, Load, Service, closed_loop, load, open_loop, running
+from benchmarks.load import Connection, Load, closed_loop, load, open_loop
 from benchmarks.peaks import peaks_gflops
 from benchmarks.plots import FONT
+from benchmarks.service import SERVE, Service, running
 from training.arguments import command_line
 
 SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "bbbc039.tif"
@@ -111,20 +112,16 @@ def under_load(service: Service, data: bytes, seconds: float) -> list[Load]:
     return loads
 
 
-def measure(commands: dict[str, list[str]], seconds: float) -> dict[str, Any]:
+def measure(commands: dict[str, tuple[str, ...]], seconds: float) -> dict[str, Any]:
     """All figures of all services."""
     segmenter = Segmenter.load(DEFAULT_MODEL, "cpu", 10**8)
     network = bare_network(segmenter)
-    environment = {
-        "KARYOMETER_PORT": "0",
-        "KARYOMETER_DEVICE": "cpu",
-        "KARYOMETER_MAX_QUEUED_PIXELS": str(N_QUEUED * THROUGHPUT_PX[0] * THROUGHPUT_PX[1]),
-    }
+    max_queued_pixels = N_QUEUED * THROUGHPUT_PX[0] * THROUGHPUT_PX[1]
     latencies: dict[str, dict[str, dict[str, float | None]]] = {}
     processes, loads = {}, []
     for name, command in commands.items():
         latencies[name] = {}
-        with running(name, command, environment) as service:
+        with running(name, command, max_queued_pixels=max_queued_pixels) as service:
             loads += under_load(service, png(field(THROUGHPUT_PX)), seconds)
             peak_bytes = {f"under load, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}": service.peak_bytes()}
             for size_px in SIZES_PX:
@@ -149,12 +146,12 @@ def main() -> None:
     parser.add_argument("--stardist", nargs=2, metavar=("PYTHON", "FOLDER"), help="measure StarDist too")
     options = parser.parse_args()
     commands = {
-        "karyometer": [sys.executable, "-m", "app.cli", "serve"],
-        "naive": [sys.executable, "-m", "benchmarks.naive_service", str(DEFAULT_MODEL)],
+        "karyometer": SERVE,
+        "naive": (sys.executable, "-m", "benchmarks.naive_service", str(DEFAULT_MODEL)),
     }
     if options.stardist:
         python, folder = options.stardist
-        commands["StarDist"] = [python, "-m", "benchmarks.stardist_service", folder]
+        commands["StarDist"] = (python, "-m", "benchmarks.stardist_service", folder)
     result = {"command": command_line("benchmarks.serving", sys.argv[1:])} | measure(commands, options.seconds)
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "serving.json").write_text(json.dumps(result, indent=1) + "\n")
