@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15, help="for each load (%(default)s)")
     parser.add_argument("--stardist", nargs=2, metavar=("PYTHON", "FOLDER"), help="measure StarDist too")
     options = parser.parse_args()
-    commands = {
+    commands: dict[str, tuple[str, ...]] = {
         "karyometer": SERVE,
         "naive": (sys.executable, "-m", "benchmarks.naive_service", str(DEFAULT_MODEL)),
     }
