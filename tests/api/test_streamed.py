@@ -75,7 +75,7 @@ def test_no_temporary_file_stays_where_something_is_wrong(
         assert answer.json()["code"] == code
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
     full = post(client, format="csv")
-    assert (full.status_code, full.json()["code"]) == (413, "image_too_large")
+    assert (full.status_code, full.json()["code"]) == (503, "no_room")
     assert "TMPDIR" in full.json()["detail"]
     assert list(tmp_path.iterdir()) == []
 

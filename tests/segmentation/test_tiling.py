@@ -14,7 +14,7 @@ from app.settings import DEFAULT_MODEL
 from tests.conftest import DATA
 
 GENERATOR = np.random.default_rng(0)
-REACH_PX = 188
+REACH_PX = 236
 
 
 class Blur:
