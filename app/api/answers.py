@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from fastapi import Response
+from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
 
 from app.api.dependencies import Upload
@@ -19,10 +19,8 @@ from app.segmentation.outlines import outline
 from app.segmentation.pipeline import Segmentation
 
 
-class JsonResponse(Response):
+class JsonResponse(JSONResponse):
     """What is measured, as JSON; what is not a number becomes null."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """Ten times as fast as Python's own encoder, for which every other request would wait."""

@@ -60,3 +60,11 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
         "format",
         "include",
     }
+
+
+def test_openapi_says_that_measurements_are_objects(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/segment", "/evaluate"):
+        schema = paths[path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+        assert "type" not in schema
+        assert schema.keys() & {"$ref", "anyOf"}
