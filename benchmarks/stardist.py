@@ -1,6 +1,6 @@
 """Trains StarDist 2D on the same images, for comparison; needs the extra `peers`.
 
-`python -m benchmarks.stardist --data PATH... --splits training/splits.csv --run FOLDER --epochs N`
+`python -m benchmarks.stardist --data PATH --data PATH --splits training/splits.csv --run FOLDER --epochs N`
 """
 
 import argparse
