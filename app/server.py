@@ -34,6 +34,7 @@ def serve(app: FastAPI, settings: Settings) -> None:
         port=settings.port,
         http=partial(Connection, settings.max_transfer_s),  # type: ignore[arg-type]
         lifespan="on",
+        ws="none",
         timeout_graceful_shutdown=CLOSE_S,
         server_header=False,
         log_config=None,

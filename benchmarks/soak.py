@@ -88,24 +88,24 @@ class Requests:
         return client.post(f"{url}/segment", params=query, files={"image": ("soak", data)}).status_code
 
 
-def soak(service: Service, n_requests: int) -> list[State]:
-    """Its state after each tenth of the requests."""
+def soak(service: Service, n_requests: int, n_parts: int = 10) -> list[State]:
+    """Its state after each part of the requests."""
     requests, states = Requests(), []
-    for tenth in tqdm(range(1, 11), leave=False):
+    for part in tqdm(range(1, n_parts + 1), leave=False):
         with httpx2.Client(timeout=120) as client:
-            for _ in range(n_requests // 10):
+            for _ in range(n_requests // n_parts):
                 status = requests.send(client, service.url)
                 if status not in (200, 400, 415, 422):
                     raise AssertionError(f"a request was answered with {status}")
-        states.append(observe(service, tenth * (n_requests // 10)))
+        states.append(observe(service, part * (n_requests // n_parts)))
     return states
 
 
-def failures(states: list[State]) -> list[str]:
-    """What must not be: the first tenth is for warming up."""
+def failures(states: list[State], max_growth: float = MAX_GROWTH) -> list[str]:
+    """What must not be: the first part is for warming up."""
     first, last = states[0], states[-1]
     wrong = []
-    if last.resident_mb > first.resident_mb * (1 + MAX_GROWTH):
+    if last.resident_mb > first.resident_mb * (1 + max_growth):
         wrong.append(f"memory grew by {last.resident_mb / first.resident_mb - 1:.1%}")
     for name in ("descriptors", "threads", "temporary_files"):
         before, after = getattr(first, name), getattr(last, name)

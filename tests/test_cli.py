@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from app import __version__
 from app.cli import main
 from app.segmentation.options import SegmentationOptions
 from app.settings import Settings
+from tests.conftest import DATA
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,3 +73,9 @@ def test_settings_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     (config,) = started
     assert (config.host, config.port) == ("127.0.0.2", 8123)
     assert config.app.state.settings.port == 8123
+
+
+def test_an_image_is_segmented_without_importing_keras(tmp_path: Path) -> None:
+    program = "import sys; from app.cli import main; sys.exit(main(sys.argv[1:]) or 'keras' in sys.modules)"
+    options = ["segment", str(DATA / "fluorescence.png"), "--output", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", program, *options], check=True)

@@ -47,7 +47,7 @@ async def get_segmenter(request: Request) -> Segmenter:
 SegmenterDependency = Annotated[Segmenter, Depends(get_segmenter)]
 
 
-def get_streamer(request: Request, _: SegmenterDependency) -> Streamer:
+async def get_streamer(request: Request, _: SegmenterDependency) -> Streamer:
     """What segments images that are too large for the segmenter."""
     streamer: Streamer = request.app.state.streamer
     return streamer

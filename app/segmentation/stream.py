@@ -234,7 +234,7 @@ def tile_side(max_bytes: int, reach_px: int) -> int:
 
     Examples
     --------
-    >>> tile_side(2 * 2**30, reach_px=188), tile_side(8 * 2**30, reach_px=188)
+    >>> tile_side(2 * 2**30, reach_px=236), tile_side(8 * 2**30, reach_px=236)
     (2304, 3072)
     """
     side = int(np.sqrt(max(0, max_bytes - _BASE_BYTES) / _TILE_BYTES_PER_PX)) // BUCKET_PX * BUCKET_PX

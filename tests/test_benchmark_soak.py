@@ -1,0 +1,28 @@
+import pytest
+
+from benchmarks.service import running
+from benchmarks.soak import State, failures, soak
+
+SOUND = State(n_requests=10, resident_mb=1000, descriptors=15, threads=14, temporary_files=0)
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        (SOUND, []),
+        (SOUND._replace(resident_mb=1020), ["memory grew by 2.0%"]),
+        (
+            SOUND._replace(descriptors=18, temporary_files=3),
+            ["descriptors grew from 15 to 18", "temporary_files grew from 0 to 3"],
+        ),
+    ],
+)
+def test_what_grows_is_told(last: State, told: list[str]) -> None:
+    assert failures([SOUND, last]) == told
+
+
+def test_a_short_soak_leaves_nothing_behind() -> None:
+    with running() as service:
+        states = soak(service, n_requests=240, n_parts=3)
+    # So few requests have not met every size yet, whose first images cost memory once.
+    assert failures(states, max_growth=0.1) == []
