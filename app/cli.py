@@ -3,7 +3,6 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -40,8 +39,6 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 1 where files failed, 2 where options, settings or the model are wrong."""
-    # TensorFlow imports Keras 3 at once unless it is told to do with Keras 2; an exported model needs neither.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     handler = logging.StreamHandler()
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     # It mutters about damage that is told, with the file's name, as an error.

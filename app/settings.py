@@ -12,9 +12,9 @@ from app.errors import SettingsError
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 # The service and its model without any image, and the smallest tile.
-MIN_STREAM_BYTES = 1280 * 2**20
+MIN_STREAM_BYTES = 640 * 2**20
 
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "3"
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "4"
 
 
 class Settings(BaseSettings):

@@ -9,18 +9,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from app.segmentation import model_card
 from app.segmentation.model_card import ModelCard
-from app.segmentation.predict import SavedModelPredictor
+from app.segmentation.pipeline import load_predictor
 from training.architectures import ARCHITECTURES, COARSEST_PX
 from training.calibrate import calibrate
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample, data_digest
 from training.describe import write_page
+from training.quantise import quantise
 from training.run import Run
 from training.serving import Serving
 from training.splits import samples_of, splits_digest
+from training.targets import normalised_image
+
+# By so many images, of so many pixels a side at most, the ranges of activations are found; more make them coarser.
+_N_EXAMPLES, _EXAMPLE_PX = 36, 512
 
 
 def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: str, folder: Path) -> ModelCard:
@@ -52,7 +59,10 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
         serving = Serving(network, config)
         serving.learn_familiar(samples_of(samples, splits, "train"))
         serving.save(written)
-        predictor = SavedModelPredictor(written, serving.contract, "auto")
+        if serving.contract.quantised_name:
+            examples = _examples(samples_of(samples, splits, "train"), config)
+            quantise(serving, examples, written / serving.contract.quantised_name)
+        predictor = load_predictor(written, serving.contract, "auto")
         calibration = calibrate(predictor, samples_of(samples, splits, "val"), config.normalisation)
         shutil.copyfile(run.history_path, written / run.history_path.name)
         card = ModelCard(
@@ -104,6 +114,16 @@ def multiply_adds_per_megapixel(network: keras.Model, config: TrainingConfig) ->
             places = layer.input if isinstance(layer, keras.layers.Conv2DTranspose) else layer.output
             n_multiply_adds += math.prod(places.shape[1:3]) * math.prod(layer.kernel.shape)
     return n_multiply_adds if config.sampling == "resized" else round(n_multiply_adds * 1_000_000 / math.prod(size_px))
+
+
+def _examples(samples: Sequence[Sample], config: TrainingConfig) -> list[NDArray[np.float32]]:
+    """Normalised images, spread over all samples, mirrored up to sides that the network can take."""
+    examples = []
+    for sample in samples[:: max(1, len(samples) // _N_EXAMPLES)]:
+        image = normalised_image(sample, config.normalisation)[:_EXAMPLE_PX, :_EXAMPLE_PX]
+        padding = [(0, -length % COARSEST_PX) for length in image.shape[:2]]
+        examples.append(np.pad(image, (*padding, (0, 0)), mode="symmetric"))
+    return examples
 
 
 def _float32_network(run: Run, config: TrainingConfig) -> keras.Model:

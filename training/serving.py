@@ -49,6 +49,7 @@ class Serving(tf.Module):
             distance_name="distance" if "distance" in self._config.heads else None,
             unlikeness_name="unlikeness" if self._familiar else None,
             reach_px=self._reach_px,
+            quantised_name="quantised.tflite" if self._has_features else None,
         )
 
     def learn_familiar(self, samples: Sequence[Sample]) -> None:
@@ -70,13 +71,15 @@ class Serving(tf.Module):
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Normalised images `(N, H, W, 3)` of any size to maps `(N, H, W, 1)` of the same size, by head."""
         answers = self._run(image)
-        maps = answers["maps"]
         size = tf.shape(image)[1:3]
-        if self._config.sampling == "resized":
-            maps = resize(maps, size)
-        outputs = separate(
-            dict(zip(self._config.heads, tf.unstack(maps[:, : size[0], : size[1]], axis=-1), strict=True))
-        )
+        maps = answers["maps"]
+        maps = resize(maps, size) if self._config.sampling == "resized" else maps[:, : size[0], : size[1]]
+        return self.outputs(answers | {"maps": maps})
+
+    def outputs(self, answers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the service gets of the network's answers, all at one size: maps `(N, H, W, 1)`, and one number."""
+        heads = self._config.heads
+        outputs = separate(dict(zip(heads, tf.split(answers["maps"], len(heads), axis=-1), strict=True)))
         if self._familiar:
             outputs["unlikeness"] = unlikeness(image_features(answers[DEEPEST]), self._familiar)
         return outputs
@@ -101,7 +104,7 @@ class Serving(tf.Module):
 
 
 def separate(heads: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The maps that the service gets, `(N, H, W, 1)`, from those of the heads, `(N, H, W)` in [0, 1].
+    """The maps that the service gets from those of the heads, all `(N, H, W, 1)` in [0, 1].
 
     `distance` is the mean of the inner distance, whose ridges are broad and follow a nucleus's shape, and of the
     nearness to the centroid that the offset tells, which has but one peak; on val the mean parted neighbours better
@@ -109,11 +112,11 @@ def separate(heads: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """
     outputs = {"probability": heads["probability"]}
     if "distance" in heads:
-        offset = 2 * tf.stack([heads["offset_row"], heads["offset_col"]], axis=-1) - 1
+        row, column = (2 * heads[head] - 1 for head in ("offset_row", "offset_col"))
         # The offset of background was never learned.
-        nearness = tf.maximum(1 - tf.norm(offset, axis=-1), 0) * heads["probability"]
+        nearness = tf.maximum(1 - tf.sqrt(row * row + column * column), 0) * heads["probability"]
         outputs["distance"] = (heads["distance"] + nearness) / 2
-    return {name: map_[..., tf.newaxis] for name, map_ in outputs.items()}
+    return outputs
 
 
 def _mirrored(length: tf.Tensor, padded: tf.Tensor) -> tf.Tensor:

@@ -41,6 +41,9 @@ class Contract(_Frozen):
     reach_px
         How far beyond a cell of the network's coarsest grid a pixel can change the answers in it, so that large images
         can be cut into tiles; None of a network that resizes every image, and so sees it whole.
+    quantised_name
+        File with the same signature for one image whose sides are multiples of 64, in 8-bit whole numbers, which serves
+        on CPUs; None where the SavedModel does.
     """
 
     signature: Literal["serving_default"] = "serving_default"
@@ -52,6 +55,7 @@ class Contract(_Frozen):
     output_shape: tuple[None, None, None, Literal[1]] = (None, None, None, 1)
     dtype: Literal["float32"] = "float32"
     reach_px: int | None = Field(None, ge=0)
+    quantised_name: Literal["quantised.tflite"] | None = None
 
 
 class Normalisation(_Frozen):

@@ -18,7 +18,7 @@ from app.segmentation.findings import Evaluation, Findings, nuclei_caveats, pixe
 from app.segmentation.maps import N_ORIENTATIONS, Maps, Predictor, predict_best
 from app.segmentation.measure import Table, background_of, complete, measure
 from app.segmentation.metrics import average_precision, match_all, pixel_scores
-from app.segmentation.model_card import Calibration, ModelCard, read_model_card
+from app.segmentation.model_card import Calibration, Contract, ModelCard, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
@@ -90,10 +90,7 @@ class Segmenter:
             The model cannot be used; the message is one sentence that says what to do.
         """
         card = read_model_card(folder)
-        # Imported here, because TensorFlow takes seconds to import, and a fake or a damaged model does without.
-        from app.segmentation.predict import SavedModelPredictor
-
-        return cls(SavedModelPredictor(folder, card.contract, device), card, max_pixels, call)
+        return cls(load_predictor(folder, card.contract, device), card, max_pixels, call)
 
     def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
         """How much work an image is, by its header: the pixels that the network will see; 0 of a damaged one."""
@@ -240,6 +237,30 @@ class Segmenter:
         """An image as the network wants it."""
         percentiles = self.card.normalisation
         return normalise(image, percentiles.low_percentile, percentiles.high_percentile)
+
+
+def load_predictor(folder: Path, contract: Contract, device: str) -> Predictor:
+    """The model in `folder` on a device: `auto` (the first GPU, else the CPU), `cpu`, or `gpu:N`.
+
+    TensorFlow, which takes seconds to import, runs it on a GPU, and on the CPU where there is no 8-bit network.
+
+    Raises
+    ------
+    ModelError, DeviceError
+        See `app.segmentation.predict` and `app.segmentation.predict_quantised`.
+    """
+    if contract.quantised_name and not (device == "auto" and _may_have_gpu()) and not device.startswith("gpu"):
+        from app.segmentation.predict_quantised import QuantisedPredictor
+
+        return QuantisedPredictor(folder / contract.quantised_name, contract)
+    from app.segmentation.predict import SavedModelPredictor
+
+    return SavedModelPredictor(folder, contract, device)
+
+
+def _may_have_gpu() -> bool:
+    """Whether there is a driver of NVIDIA's, on Linux or below Windows."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
 def applied(options: SegmentationOptions, calibration: Calibration) -> tuple[ThresholdRule | float, int]:

@@ -27,8 +27,8 @@ from app.segmentation.tiling import BUCKET_PX, TILE_PX, mean_unlikeness, predict
 from app.segmentation.unpack import LargeImage, describe, tiff_pixels, unpack
 
 # Measured: what a service with its model, its decoders and a block needs, and a tile inside the network.
-_BASE_BYTES = 1150 * 2**20
-_TILE_BYTES_PER_PX = 170
+_BASE_BYTES = 500 * 2**20
+_TILE_BYTES_PER_PX = 300
 # So that parting what is looked at together stays a small part of all.
 _BYTES_PER_WINDOW_PX = 512
 # Of the probability, the inner distance and the labels, beside the image.
@@ -234,8 +234,8 @@ def tile_side(max_bytes: int, reach_px: int) -> int:
 
     Examples
     --------
-    >>> tile_side(2 * 2**30, reach_px=236), tile_side(8 * 2**30, reach_px=236)
-    (2304, 3072)
+    >>> tile_side(2 * 2**30, reach_px=236), tile_side(2**30, reach_px=236)
+    (2304, 1344)
     """
     side = int(np.sqrt(max(0, max_bytes - _BASE_BYTES) / _TILE_BYTES_PER_PX)) // BUCKET_PX * BUCKET_PX
     return min(TILE_PX, max(side, 2 * (reach_px // BUCKET_PX + 1) * BUCKET_PX + BUCKET_PX))

@@ -11,8 +11,8 @@ from app.segmentation.maps import Maps
 
 # Every new size costs a network's library time and memory that it keeps; sides are rounded up to multiples of this.
 BUCKET_PX = 64
-# The larger, the less is computed twice; this one needs 1.4 GB inside the default network.
-TILE_PX = 3072
+# The larger, the less is computed twice; this one needs 1.6 GB inside the default network.
+TILE_PX = 2304
 
 
 class Tile(NamedTuple):

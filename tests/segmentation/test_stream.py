@@ -23,7 +23,7 @@ from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import StreamedFindings, Streamer
 from app.segmentation.tiling import predict_tiled
 from app.segmentation.write import STREAMED_FORMATS
-from app.settings import DEFAULT_MODEL
+from app.settings import DEFAULT_MODEL, MIN_STREAM_BYTES
 from tests import fakes
 from tests.conftest import DATA, REAL_IMAGES
 from tests.synthetic import discs, picture, tiff
@@ -100,7 +100,6 @@ def scene(height: int, width: int, n_channels: int, dtype: type, size_px: int, s
     seed=st.integers(0, 2**32),
     block_px=st.integers(20, 300),
     band_px=st.integers(1, 100_000),
-    has_distance=st.booleans(),
     options=st.fixed_dictionaries(
         {
             "threshold": st.sampled_from(["model", 0.3, 0.6]),
@@ -118,7 +117,6 @@ def test_what_is_streamed_is_what_the_whole_image_holds(
     seed: int,
     block_px: int,
     band_px: int,
-    has_distance: bool,
     options: dict[str, Any],
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -126,17 +124,19 @@ def test_what_is_streamed_is_what_the_whole_image_holds(
     monkeypatch.setattr(blocks, "BLOCK_PX", block_px)
     monkeypatch.setattr(survey, "_BAND_PX", band_px)
     data = tiff(scene(*size, n_channels, dtype, size_px, seed), photometric="rgb" if n_channels == 3 else "minisblack")
-    assert_same(*both(data, SegmentationOptions(**options), tmp_path_factory.mktemp("stream"), has_distance))
+    assert_same(*both(data, SegmentationOptions(**options), tmp_path_factory.mktemp("stream")))
 
 
 @pytest.mark.parametrize("name", REAL_IMAGES)
 @pytest.mark.parametrize("block_px", [70, 1024])
+# Without a network's distance, what a block cuts off a neighbour may rarely move a pixel from one nucleus to another.
+@pytest.mark.parametrize("has_distance", [True, False])
 def test_real_images_are_streamed_as_they_are_segmented(
-    name: str, block_px: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, block_px: int, has_distance: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(blocks, "BLOCK_PX", block_px)
     image = tifffile.imread(DATA / name) if name.endswith("tif") else np.asarray(Image.open(DATA / name).convert("RGB"))
-    found, whole = both(tiff(image, tile=(64, 64), compression="zlib"), SegmentationOptions(), tmp_path)
+    found, whole = both(tiff(image, tile=(64, 64), compression="zlib"), SegmentationOptions(), tmp_path, has_distance)
     assert_same(found, whole)
     assert found.count > 2
     assert "unlike_training_data" in [caveat.code for caveat in found.caveats]
@@ -275,9 +275,10 @@ def test_only_large_tiffs_are_streamed(tmp_path: Path) -> None:
 def test_the_shipped_network_finds_the_same_part_by_part(tmp_path: Path) -> None:
     segmenter = Segmenter.load(DEFAULT_MODEL, "cpu", LIMIT)
     (tmp_path / "image.tif").write_bytes(tiff(np.tile(tifffile.imread(DATA / "bbbc039.tif"), (3, 2)), tile=(128, 128)))
-    found = Streamer(segmenter, LIMIT, MIN_BYTES).segment(tmp_path / "image.tif", SegmentationOptions(), tmp_path)
+    found = Streamer(segmenter, LIMIT, MIN_STREAM_BYTES).segment(
+        tmp_path / "image.tif", SegmentationOptions(), tmp_path
+    )
     whole = segmenter.segment((tmp_path / "image.tif").read_bytes(), SegmentationOptions())
-    assert stream.tile_side(MIN_BYTES, 188) == 448
+    assert stream.tile_side(MIN_STREAM_BYTES, 236) == 640
     assert found.count == whole.count > 200
-    # The network rounds otherwise in tiles of another size.
-    assert np.mean(np.concatenate(list(found.rows(100))) != whole.labels) < 1e-3
+    np.testing.assert_array_equal(np.concatenate(list(found.rows(100))), whole.labels)

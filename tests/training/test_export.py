@@ -7,15 +7,19 @@ import tensorflow as tf
 from scipy import ndimage
 
 from app.errors import DeviceError, ModelError
+from app.segmentation.decode import decode_image
 from app.segmentation.maps import Maps
 from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
+from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
+from app.segmentation.pipeline import Segmenter, load_predictor
 from app.segmentation.predict import SavedModelPredictor
+from app.segmentation.predict_quantised import QuantisedPredictor
+from app.settings import DEFAULT_MODEL
 from tests.conftest import DATA
 from tests.training.conftest import ABOUT_DATA
 from training.calibrate import calibrate
-from training.config import PRESETS
+from training.config import PERCENTILES, PRESETS
 from training.dataset import find_samples
 from training.main import main
 from training.run import Run
@@ -86,6 +90,35 @@ def test_files_that_tensorflow_cannot_load_are_refused(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(ModelError, match="TensorFlow cannot load the model"):
         SavedModelPredictor(tmp_path, Contract(), "cpu")
+
+
+def test_the_8_bit_network_says_nearly_the_same_and_serves_on_cpus() -> None:
+    card = read_model_card(DEFAULT_MODEL)
+    exact, quantised = (
+        SavedModelPredictor(DEFAULT_MODEL, card.contract, "cpu"),
+        load_predictor(DEFAULT_MODEL, card.contract, "cpu"),
+    )
+    assert isinstance(quantised, QuantisedPredictor)
+    for name in ("bbbc039.tif", "histology.png"):
+        image = normalise(decode_image((DATA / name).read_bytes(), 10**7).image, *PERCENTILES)
+        ours, theirs = quantised.predict(image), exact.predict(image)
+        assert np.abs(ours.probability - theirs.probability).mean() < 0.005
+        assert np.mean((ours.probability > 0.5) != (theirs.probability > 0.5)) < 0.005
+        assert ours.distance is not None
+        assert theirs.distance is not None
+        assert np.abs(ours.distance - theirs.distance).mean() < 0.005
+        assert ours.unlikeness == pytest.approx(theirs.unlikeness, abs=0.1)
+
+
+@pytest.mark.parametrize("case", ["damaged", "another signature"])
+def test_an_8_bit_network_that_cannot_serve_is_refused(case: str, tiny_crops_model: Path, tmp_path: Path) -> None:
+    data = (tiny_crops_model / "quantised.tflite").read_bytes()
+    (tmp_path / "quantised.tflite").write_bytes(data[:100] if case == "damaged" else data)
+    contract = read_model_card(tiny_crops_model).contract
+    if case == "another signature":
+        contract = contract.model_copy(update={"signature": "other"})
+    with pytest.raises(ModelError, match="LiteRT cannot use"):
+        QuantisedPredictor(tmp_path / "quantised.tflite", contract)
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs a machine without a GPU")

@@ -1,0 +1,61 @@
+"""Normalised image to foreground probability on a CPU, in 8-bit whole numbers."""
+
+import threading
+from multiprocessing import cpu_count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from numpy.typing import NDArray
+
+from app.errors import ModelError
+from app.segmentation.maps import Maps
+from app.segmentation.model_card import Contract
+from app.segmentation.tiling import predict_tiled
+
+WARM_UP_SHAPE_PX = (64, 64)
+
+
+class QuantisedPredictor:
+    """A LiteRT model on all cores, one image at a time.
+
+    It holds the memory for images of one size; another size costs about half an image's time more.
+
+    Parameters
+    ----------
+    path
+        What `training.quantise` wrote; `app.segmentation.model_card.read_model_card` has checked its bytes.
+    contract
+        The signature that the card promises.
+
+    Raises
+    ------
+    ModelError
+        LiteRT cannot load the file, or its signature is not the promised one.
+    """
+
+    def __init__(self, path: Path, contract: Contract) -> None:
+        self._contract = contract
+        self._lock = threading.Lock()
+        try:
+            # The signature works with the interpreter's memory and does not keep it alive.
+            self._interpreter = Interpreter(model_path=str(path), num_threads=cpu_count())
+            self._call = self._interpreter.get_signature_runner(contract.signature)
+            self.predict(np.zeros((*WARM_UP_SHAPE_PX, 3), np.float32))
+        except (OSError, ValueError, RuntimeError, KeyError) as exc:
+            raise ModelError(f"LiteRT cannot use {path} as its model's card promises; export the model again.") from exc
+
+    def predict(self, image: NDArray[np.float32]) -> Maps:
+        """The maps of a normalised image `(H, W, 3)`, large ones tile by tile."""
+        return predict_tiled(self._predict_tile, image, self._contract.reach_px or 0)
+
+    def _predict_tile(self, image: NDArray[np.float32]) -> Maps:
+        contract = self._contract
+        with self._lock:
+            answers: dict[str, NDArray[Any]] = self._call(**{contract.input_name: image[np.newaxis]})
+        return Maps(
+            probability=answers[contract.output_name][0, ..., 0],
+            distance=answers[contract.distance_name][0, ..., 0] if contract.distance_name else None,
+            unlikeness=float(answers[contract.unlikeness_name][0]) if contract.unlikeness_name else None,
+        )
