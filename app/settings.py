@@ -12,7 +12,7 @@ from app.errors import SettingsError
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 
 # The service and its model without any image, and the smallest tile.
-MIN_STREAM_BYTES = 640 * 2**20
+MIN_STREAM_BYTES = 832 * 2**20
 
 DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "4"
 

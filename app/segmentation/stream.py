@@ -27,7 +27,7 @@ from app.segmentation.tiling import BUCKET_PX, TILE_PX, mean_unlikeness, predict
 from app.segmentation.unpack import LargeImage, describe, tiff_pixels, unpack
 
 # Measured: what a service with its model, its decoders and a block needs, and a tile inside the network.
-_BASE_BYTES = 500 * 2**20
+_BASE_BYTES = 700 * 2**20
 _TILE_BYTES_PER_PX = 300
 # So that parting what is looked at together stays a small part of all.
 _BYTES_PER_WINDOW_PX = 512
@@ -235,7 +235,7 @@ def tile_side(max_bytes: int, reach_px: int) -> int:
     Examples
     --------
     >>> tile_side(2 * 2**30, reach_px=236), tile_side(2**30, reach_px=236)
-    (2304, 1344)
+    (2112, 1024)
     """
     side = int(np.sqrt(max(0, max_bytes - _BASE_BYTES) / _TILE_BYTES_PER_PX)) // BUCKET_PX * BUCKET_PX
     return min(TILE_PX, max(side, 2 * (reach_px // BUCKET_PX + 1) * BUCKET_PX + BUCKET_PX))
