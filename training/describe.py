@@ -51,7 +51,12 @@ def page(card: ModelCard) -> str:
         "",
         f"A pixel is nucleus from a probability of {calibration.threshold} on, nuclei are parted by saddles of at "
         f"least {calibration.marker_depth}, and those below {calibration.min_area_px} pixels are dropped: chosen on "
-        "the validation images.",
+        "the validation images."
+        + (
+            " On a CPU the network computes in 8-bit whole numbers, as it did for all of this; on a GPU in float32."
+            if card.contract.quantised_name
+            else ""
+        ),
         "",
         "## Train it again",
         "",
