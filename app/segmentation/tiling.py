@@ -70,14 +70,16 @@ def tiles(size_px: tuple[int, ...], reach_px: int, tile_px: int = TILE_PX) -> It
     reach_px
         See `app.segmentation.model_card.Contract`.
     tile_px
-        Largest side of a tile, a multiple of `BUCKET_PX` that leaves something between twice the reach.
+        Largest side of a tile, a multiple of `BUCKET_PX`; where twice the reach leaves nothing of it, what does.
 
     Examples
     --------
     >>> [tile.kept[1] for tile in tiles((100, 500), reach_px=60, tile_px=320)]
     [slice(0, 256, None), slice(256, 500, None)]
     """
-    for row, column in product(*(list(_windows(length, tile_px, _up(reach_px))) for length in size_px)):
+    halo_px = _up(reach_px)
+    side_px = max(tile_px, 2 * halo_px + BUCKET_PX)
+    for row, column in product(*(list(_windows(length, side_px, halo_px)) for length in size_px)):
         yield Tile((row[0], column[0]), (row[1], column[1]))
 
 

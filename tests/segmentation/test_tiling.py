@@ -50,6 +50,16 @@ def test_tiles_answer_as_the_whole_does(height: int, width: int, n_buckets: int)
     assert all(side % BUCKET_PX == 0 and side <= n_buckets * BUCKET_PX for size in tiled.sizes_px for side in size)
 
 
+def test_tiles_are_as_large_as_the_reach_demands() -> None:
+    image = GENERATOR.random((300, 900, 3), np.float32)
+    whole, tiled = Blur(), Blur()
+    expected = predict_tiled(whole.predict, image, REACH_PX, 1408)
+    found = predict_tiled(tiled.predict, image, REACH_PX, BUCKET_PX)
+    np.testing.assert_allclose(found.probability, expected.probability, atol=1e-6)
+    assert len(tiled.sizes_px) == 1
+    assert max(max(tiled.sizes_px)) < 900
+
+
 def test_who_sees_farther_would_be_noticed() -> None:
     image = GENERATOR.random((700, 700, 3), np.float32)
     whole, tiled = (predict_tiled(Blur(240).predict, image, REACH_PX, tile_px) for tile_px in (704, 512))
