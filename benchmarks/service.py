@@ -100,6 +100,7 @@ def running(name: str = "karyometer", command: Sequence[str] = SERVE, /, **setti
             start_new_session=True,
         )
         said = cast("IO[str]", process.stderr)
+        reader: threading.Thread | None = None
         killer = threading.Timer(READY_S, process.kill)
         killer.start()
         log: list[str] = []
@@ -112,9 +113,13 @@ def running(name: str = "karyometer", command: Sequence[str] = SERVE, /, **setti
                 raise RuntimeError(f"The service did not start: {''.join(log)}")
             killer.cancel()
             ready_s = time.perf_counter() - start
-            threading.Thread(target=log.extend, args=[said], daemon=True).start()
+            reader = threading.Thread(target=log.extend, args=[said], daemon=True)
+            reader.start()
             yield Service(name, match[1], process.pid, ready_s, Path(folder), log)
         finally:
             killer.cancel()
             process.terminate()
             process.wait(STOPPED_S)
+            if reader:
+                reader.join()
+            said.close()

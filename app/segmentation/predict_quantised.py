@@ -39,8 +39,8 @@ class QuantisedPredictor:
         self._contract = contract
         self._lock = threading.Lock()
         try:
-            # The signature works with the interpreter's memory and does not keep it alive.
-            self._interpreter = Interpreter(model_path=str(path), num_threads=cpu_count())
+            # Of a path it would map the file, and die where that is replaced. The signature does not keep it alive.
+            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=cpu_count())
             self._call = self._interpreter.get_signature_runner(contract.signature)
             self.predict(np.zeros((*WARM_UP_SHAPE_PX, 3), np.float32))
         except (OSError, ValueError, RuntimeError, KeyError) as exc:
