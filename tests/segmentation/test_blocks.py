@@ -93,7 +93,7 @@ def test_blocks_find_and_measure_what_the_whole_image_holds(
     size: tuple[int, int], density: float, size_px: int, seed: int, block_px: int, **options: bool
 ) -> None:
     image = scene(*size, density, size_px, seed)
-    # Without a network's distance, what a block cuts off a neighbour may rarely move pixels from one nucleus to another.
+    # Without a network's distance, what a block cuts off a neighbour may rarely move pixels between two nuclei.
     maps = maps_of(image, has_distance=True)
     threshold = float(np.clip(np.quantile(maps.probability, 1 - density), 0.01, 0.99))
     assert_same(maps, image, SegmentationOptions(threshold=threshold, **options), block_px)
