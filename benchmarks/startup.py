@@ -1,6 +1,6 @@
 """What the service takes to start, package by package: `python -m benchmarks.startup --output docs/serving/startup.md`.
 
-Run it with the Python of `scripts/install service`: TensorFlow imports more where there is more.
+On a CPU, where the shipped model needs no TensorFlow.
 """
 
 import argparse
@@ -23,9 +23,9 @@ from training.arguments import command_line
 PACKAGES = (
     *("fastapi", "uvicorn", "pydantic_settings", "numpy", "PIL.Image", "cv2", "scipy.spatial", "skimage.segmentation"),
     *("pyarrow.parquet", "pycocotools.mask", "tifffile", "imagecodecs", "roifile", "prometheus_client"),
-    *("app.main", "tensorflow"),
+    *("app.main", "ai_edge_litert.interpreter"),
 )
-MODEL = "the model, loaded, frozen and warmed up"
+MODEL = "the model, loaded and warmed up"
 N_RUNS = 5
 _MEGABYTE = 2**20
 
@@ -47,8 +47,6 @@ def steps() -> list[Step]:
 
         Segmenter.load(DEFAULT_MODEL, "cpu", 10**8)
 
-    # As `app.cli` has it.
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     calls: dict[str, Callable[[], object]] = {name: partial(importlib.import_module, name) for name in PACKAGES}
     taken = []
     for name, call in (calls | {MODEL: load}).items():
