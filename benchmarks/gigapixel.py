@@ -23,7 +23,6 @@ from app.batch import segment_files
 from app.isolation import DecodeProcesses
 from app.segmentation.decode import decode_image
 from app.segmentation.formats import FileFormat
-from app.segmentation.model_card import read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
@@ -181,7 +180,6 @@ def report(arguments: Sequence[str], side_px: int, small: Cost, large: Cost, set
         )
         rows.append((name, f"{size:g}", str(cost.n_nuclei), *figures))
     lines = [COLUMNS, ("---",) * len(COLUMNS), *rows]
-    reach_px = read_model_card(settings.model).contract.reach_px or 0
     ratio = (large.cpu_s / megapixels[1]) / (small.cpu_s / megapixels[0])
     return "\n".join(
         [
@@ -191,7 +189,7 @@ def report(arguments: Sequence[str], side_px: int, small: Cost, large: Cost, set
             "",
             f"A megapixel of the large image costs {ratio:.2f} times as much CPU time as one of the small ones. The "
             f"limit was {settings.max_stream_bytes / 2**30:g} GiB, so that the network saw tiles of up to "
-            f"{tile_side(settings.max_stream_bytes, reach_px)} pixels a side. Pages of memory that several processes "
+            f"{tile_side(settings.max_stream_bytes)} pixels a side. Pages of memory that several processes "
             "share are counted once.",
             "",
         ]

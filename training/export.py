@@ -57,11 +57,11 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
     with tempfile.TemporaryDirectory(dir=folder.parent) as unfinished:
         written = Path(unfinished) / "model"
         serving = Serving(network, config)
-        serving.learn_familiar(samples_of(samples, splits, "train"))
+        train_samples = samples_of(samples, splits, "train")
+        serving.learn_familiar(train_samples)
         serving.save(written)
         if serving.contract.quantised_name:
-            examples = _examples(samples_of(samples, splits, "train"), config)
-            quantise(serving, examples, written / serving.contract.quantised_name)
+            quantise(serving, _examples(train_samples, config), written / serving.contract.quantised_name)
         predictor = load_predictor(written, serving.contract, "auto")
         calibration = calibrate(predictor, samples_of(samples, splits, "val"), config.normalisation)
         shutil.copyfile(run.history_path, written / run.history_path.name)

@@ -27,7 +27,8 @@ def quantise(serving: Serving, images: Iterable[NDArray[np.float32]], path: Path
     Parameters
     ----------
     serving
-        A network at the image's own resolution, whose transposed convolutions have an even kernel and a stride of 2.
+        A network at the image's own resolution, whose transposed convolutions have a stride of 2 and a kernel of
+        twice an odd number of pixels.
     images
         Normalised images `(H, W, 3)`, sides multiples of `COARSEST_PX`, by which the range of each activation is found.
     path

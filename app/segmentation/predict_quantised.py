@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from app.errors import ModelError
 from app.segmentation.maps import Maps
 from app.segmentation.model_card import Contract
-from app.segmentation.tiling import predict_tiled
-
-WARM_UP_SHAPE_PX = (64, 64)
+from app.segmentation.tiling import BUCKET_PX, predict_tiled
 
 
 class QuantisedPredictor:
@@ -42,7 +40,7 @@ class QuantisedPredictor:
             # Of a path it would map the file, and die where that is replaced. The signature does not keep it alive.
             self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=cpu_count())
             self._call = self._interpreter.get_signature_runner(contract.signature)
-            self.predict(np.zeros((*WARM_UP_SHAPE_PX, 3), np.float32))
+            self.predict(np.zeros((BUCKET_PX, BUCKET_PX, 3), np.float32))
         except (OSError, ValueError, RuntimeError, KeyError) as exc:
             raise ModelError(f"LiteRT cannot use {path} as its model's card promises; export the model again.") from exc
 

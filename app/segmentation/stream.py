@@ -217,7 +217,7 @@ class Streamer:
         scratch: dict[str, Scratch] = {}
         unlikenesses = []
         reach_px = self.segmenter.card.contract.reach_px or 0
-        for tile in tiles(pixels.shape[:2], reach_px, tile_side(self._max_bytes, reach_px)):
+        for tile in tiles(pixels.shape[:2], reach_px, tile_side(self._max_bytes)):
             image = stretch(surveyed.look(pixels[tile.shown])[0], darkest, brightest)
             answer = predict_tile(self.segmenter.predictor.predict, image, tile)
             for name, map_ in (("probability", answer.probability), ("distance", answer.distance)):
@@ -229,16 +229,16 @@ class Streamer:
         return CanvasMaps(scratch["probability"], scratch.get("distance")), mean_unlikeness(unlikenesses)
 
 
-def tile_side(max_bytes: int, reach_px: int) -> int:
+def tile_side(max_bytes: int) -> int:
     """The largest side of a tile for the network that so much memory allows, in pixels.
 
     Examples
     --------
-    >>> tile_side(2 * 2**30, reach_px=236), tile_side(2**30, reach_px=236)
+    >>> tile_side(2 * 2**30), tile_side(2**30)
     (2112, 1024)
     """
     side = int(np.sqrt(max(0, max_bytes - _BASE_BYTES) / _TILE_BYTES_PER_PX)) // BUCKET_PX * BUCKET_PX
-    return min(TILE_PX, max(side, 2 * (reach_px // BUCKET_PX + 1) * BUCKET_PX + BUCKET_PX))
+    return min(TILE_PX, side)
 
 
 def _background(labels: Scratch, surveyed: Survey, pixels: Scratch) -> Callable[[str], float]:
