@@ -249,7 +249,7 @@ def load_predictor(folder: Path, contract: Contract, device: str) -> Predictor:
     ModelError, DeviceError
         See `app.segmentation.predict` and `app.segmentation.predict_quantised`.
     """
-    if contract.quantised_name and not (device == "auto" and _may_have_gpu()) and not device.startswith("gpu"):
+    if contract.quantised_name and _is_cpu(device):
         from app.segmentation.predict_quantised import QuantisedPredictor
 
         return QuantisedPredictor(folder / contract.quantised_name, contract)
@@ -258,8 +258,17 @@ def load_predictor(folder: Path, contract: Contract, device: str) -> Predictor:
     return SavedModelPredictor(folder, contract, device)
 
 
-def _may_have_gpu() -> bool:
-    """Whether there is a driver of NVIDIA's, on Linux or below Windows."""
+def _is_cpu(device: str) -> bool:
+    if device == "auto" and _has_driver():
+        from app.segmentation.predict import choose_device
+
+        # It may have been installed without what a GPU takes.
+        return choose_device(device) == "/CPU:0"
+    return not device.startswith("gpu")
+
+
+def _has_driver() -> bool:
+    """Whether there is a driver of NVIDIA's, on Linux or below Windows; without it TensorFlow need not be asked."""
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 

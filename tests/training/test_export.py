@@ -7,6 +7,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from app.errors import DeviceError, ModelError
+from app.segmentation import pipeline
 from app.segmentation.decode import decode_image
 from app.segmentation.maps import Maps
 from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
@@ -126,6 +127,15 @@ def test_a_missing_gpu_is_said_so(tiny_model: Path) -> None:
     with pytest.raises(DeviceError, match="asks for gpu:0, but TensorFlow sees 0 GPUs"):
         Segmenter.load(tiny_model, "gpu:0", 1000)
     assert SavedModelPredictor(tiny_model, Contract(), "auto").device == "/CPU:0"
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs a machine without a GPU")
+def test_a_gpu_that_tensorflow_cannot_use_leaves_the_cpu_its_8_bit_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "_has_driver", lambda: True)
+    card = read_model_card(DEFAULT_MODEL)
+    assert isinstance(load_predictor(DEFAULT_MODEL, card.contract, "auto"), QuantisedPredictor)
+    with pytest.raises(DeviceError):
+        load_predictor(DEFAULT_MODEL, card.contract, "gpu:0")
 
 
 def test_real_images_go_through_the_exported_model(tiny_model: Path) -> None:
