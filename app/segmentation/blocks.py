@@ -239,16 +239,17 @@ def measure_in_blocks(
     # So that there are columns where there are no nuclei.
     corner = (slice(0, 1), slice(0, 1))
     tables = [measure_part(np.zeros((1, 1), np.int32), *look(corner), maps.part(corner), confidence)]
-    stop = 0
+    final, stop = found.numbers, 0
     for n_nuclei in found.n_in_block:
         start, stop = stop, stop + n_nuclei
         if not n_nuclei:
             continue
         window = _around(found.boxes[start:stop], SURROUNDINGS_PX, labels.shape)
-        names = labels[window]
+        # In their final order, which decides between neighbours that are equally far.
+        names = final[labels[window]]
         numbers = _numbered(names)
         table = measure_part(numbers[names], *look(window), maps.part(window), confidence)
-        own = numbers[start + 1 : stop + 1] - 1
+        own = numbers[final[start + 1 : stop + 1]] - 1
         table = {name: values[own] for name, values in table.items()}
         for shown, columns in zip(window, _PLACES):
             table |= {column: table[column] + shown.start for column in columns}

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# What a border pixel adds to the perimeter, by which of its neighbours are border pixels too: one for itself, two for
-# each beside it, ten for each at its corners.
+from app.segmentation.neighbours import BESIDE, COLUMNS, ROWS, dilatable
+
+# What a border pixel adds to the perimeter, by which of its neighbours are border pixels too.
 _PERIMETER = np.zeros(50)
 _PERIMETER[[5, 7, 15, 17, 25, 27]] = 1
 _PERIMETER[[21, 33]] = np.sqrt(2)
@@ -100,23 +101,15 @@ class Regions:
 
     def perimeter(self) -> NDArray[np.float64]:
         """Length of the outline (Benkrid, Crookes & Benkrid 2000), as scikit-image's `perimeter`."""
-        height, width = self._labels.shape
-        padded = np.pad(self._labels, 1)
-
-        def shifted(image: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:
-            return image[1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
-
-        beside = ((0, -1), (0, 1), (-1, 0), (1, 0))
-        is_border = np.zeros(padded.shape, bool)
-        for shift in beside:
-            shifted(is_border, 0, 0)[...] |= shifted(padded, *shift) != self._labels
-        is_border &= padded > 0
-        border, pixels = np.zeros(padded.size, np.int32), np.flatnonzero(is_border)
-        own = border[pixels] = padded.ravel()[pixels]
-        kind = np.ones(pixels.size, np.int64)
-        for weight, shifts in ((2, beside), (10, ((-1, -1), (-1, 1), (1, -1), (1, 1)))):
-            for rows, columns in shifts:
-                kind += weight * (border[pixels + rows * (width + 2) + columns] == own)
+        padded = np.pad(dilatable(self._labels), 1)
+        is_inside = (cv2.erode(padded, BESIDE) == padded) & (cv2.dilate(padded, BESIDE) == padded)
+        pixels = np.flatnonzero((padded > 0) & ~is_inside)
+        border = np.zeros(padded.size, np.int32)
+        own = border[pixels] = padded.ravel()[pixels].astype(np.int32)
+        # One for the pixel itself, two for each beside it, ten for each at its corners.
+        weights = np.array([1, 2, 10])[np.abs(ROWS) + np.abs(COLUMNS)]
+        around = border[pixels[:, np.newaxis] + (ROWS * padded.shape[1] + COLUMNS)]
+        kind = (around == own[:, np.newaxis]) @ weights
         # Without nuclei bincount would give whole numbers.
         return np.bincount(own, _PERIMETER[kind], self.n + 1)[1:].astype(np.float64)
 
