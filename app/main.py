@@ -1,11 +1,11 @@
 """Builds the web application; its lifespan owns the model."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 
-from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
@@ -84,7 +84,7 @@ async def _load(app: FastAPI, settings: Settings, held: ExitStack) -> Segmenter:
         n_decoders = min(os.cpu_count() or 1, MOST_DECODERS)
         decoders = DecodeProcesses(n_decoders, settings.max_decode_bytes, settings.max_decode_s)
         held.callback(decoders.close)
-        return await run_sync(
+        return await asyncio.to_thread(
             partial(Segmenter.load, settings.model, settings.device, settings.max_pixels, call=decoders.call)
         )
     except (ModelError, SettingsError) as exc:

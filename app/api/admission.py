@@ -111,6 +111,9 @@ class Admission:
             self.queued_px -= n_pixels
 
     async def _turn(self, request: Request) -> None:
+        if not self._turns.locked():
+            await self._turns.acquire()
+            return
         turn = asyncio.ensure_future(self._turns.acquire())
         gone = asyncio.ensure_future(_gone(request))
         try:
@@ -190,14 +193,15 @@ async def get_admission(request: Request) -> Admission:
 AdmissionDependency = Annotated[Admission, Depends(get_admission)]
 
 
-async def admitted(request: Request, admission: AdmissionDependency) -> AsyncIterator[Ticket]:
-    """A ticket, before any of the body is read.
+async def admitted(request: Request) -> AsyncIterator[Ticket]:
+    """A ticket, before any of the body is read; see `get_admission`.
 
     Raises
     ------
     BusyError
         The queue is full already.
     """
+    admission = await get_admission(request)
     admission.check_queue()
     ticket = Ticket(admission, request)
     admission.n_requests += 1

@@ -21,6 +21,8 @@ from app.errors import (
     UploadTooLargeError,
     UploadTooSlowError,
 )
+from app.segmentation.decode import tells_size_at_once
+from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import Streamer
 
@@ -47,13 +49,21 @@ async def get_segmenter(request: Request) -> Segmenter:
 SegmenterDependency = Annotated[Segmenter, Depends(get_segmenter)]
 
 
-async def get_streamer(request: Request, _: SegmenterDependency) -> Streamer:
-    """What segments images that are too large for the segmenter."""
+async def get_streamer(request: Request) -> Streamer:
+    """What segments images that are too large for the segmenter; see `get_segmenter`."""
+    await get_segmenter(request)
     streamer: Streamer = request.app.state.streamer
     return streamer
 
 
 StreamerDependency = Annotated[Streamer, Depends(get_streamer)]
+
+
+async def pixels_to_segment(segmenter: Segmenter, image: bytes, options: SegmentationOptions) -> int:
+    """How much work an image is; headers that may be long are read in a thread."""
+    if tells_size_at_once(image):
+        return segmenter.pixels_to_segment(image, options)
+    return await asyncio.to_thread(segmenter.pixels_to_segment, image, options)
 
 
 class Upload(NamedTuple):

@@ -3,12 +3,11 @@
 from functools import partial
 from typing import Annotated
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 
 from app.api import answers
 from app.api.admission import TicketDependency
-from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency
+from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency, pixels_to_segment
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
 from app.api.schemas import EvaluateQuery, EvaluateResponse
@@ -38,7 +37,7 @@ async def evaluate(
     nucleus. `mask_kind` in the answer says which was assumed. Where truth and result are both empty every score is 1.
     """
     upload, mask = uploads
-    n_pixels = await run_sync(segmenter.pixels_to_segment, upload.image, options)
+    n_pixels = await pixels_to_segment(segmenter, upload.image, options)
     return await ticket.run(n_pixels, partial(_answer, meter, upload.image, mask, options, segmenter))
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, BinaryIO
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.api import answers
 from app.api.admission import TicketDependency
-from app.api.dependencies import StreamerDependency, Upload, UploadDependency
+from app.api.dependencies import StreamerDependency, Upload, UploadDependency, pixels_to_segment
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
@@ -63,7 +62,7 @@ async def segment(
     Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
     the scores of `POST /evaluate` too.
     """
-    n_pixels = await run_sync(streamer.segmenter.pixels_to_segment, upload.image, query)
+    n_pixels = await pixels_to_segment(streamer.segmenter, upload.image, query)
     return await ticket.run(n_pixels, partial(_answer, meter, upload, query, streamer, accept))
 
 
@@ -122,16 +121,14 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 def _body(meter: Meter, upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:
     start = time.perf_counter()
-    included: dict[str, Any] = {name: answers.included(segmentation, name) for name in query.include}
-    encode_ms = meter.encoded(start)
-    return {
+    body: dict[str, Any] = {
         "count": segmentation.count,
         "image": answers.image_info(upload, segmentation),
-        **included,
+        **{name: answers.included(segmentation, name) for name in query.include},
         "summary": segmentation.summary,
         "warnings": answers.warnings(segmentation),
-        "provenance": answers.provenance(segmentation, encode=encode_ms),
     }
+    return body | {"provenance": answers.provenance(segmentation, encode=meter.encoded(start))}
 
 
 def preferred_format(accept: str) -> Format:

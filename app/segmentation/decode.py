@@ -115,6 +115,11 @@ def claimed_pixels(data: bytes, page: Page | None) -> int:
         return 0
 
 
+def tells_size_at_once(data: bytes) -> bool:
+    """Whether `claimed_pixels` takes no time; other headers may be long, or be made to be."""
+    return data.startswith(SIGNATURES["PNG"])
+
+
 def decode_pages(data: bytes, max_pixels: int, channel: Channel | None, page: Page | None) -> list[DecodedImage]:
     """Every page that is asked for, which is one unless `page` is `all`; the file is opened once. See `decode_image`.
 
