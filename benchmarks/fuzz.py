@@ -45,7 +45,7 @@ def mutated(data: bytes, others: list[bytes], generator: random.Random) -> bytes
 
 def outcome(decoders: DecodeProcesses, data: bytes) -> str:
     """What reading it as an image and as a mask brought; whatever is not expected is raised."""
-    claimed_pixels(data, None)
+    claimed_pixels(data, None, MAX_PIXELS)
     for function, arguments in ((decode_mask, ()), (decode_pages, (None, None))):
         try:
             decoders.call(function, data, MAX_PIXELS, *arguments)

@@ -41,6 +41,7 @@ THROUGHPUT_PX = (512, 512)
 N_QUEUED = 8
 OVERLOAD = 3.0
 STAGES = ("decode", "predict", "split", "measure", "encode")
+PARTS = (*STAGES, "overhead")
 
 
 def field(size_px: tuple[int, int]) -> NDArray[Any]:
@@ -85,9 +86,9 @@ def bare_network(segmenter: Segmenter) -> Callable[[NDArray[np.float32]], Any]:
 async def one_client(
     service: Service, network: Callable[[], Any], upload: bytes, seconds: float
 ) -> dict[str, float | None]:
-    """Median milliseconds of a request, of what its stages leave of it, and of the network in the same minute."""
+    """Median milliseconds of a request, of its stages and what they leave, and of the network in the same minute."""
     times: list[float] = []
-    overheads: list[float] = []
+    parts: dict[str, list[float]] = {name: [] for name in PARTS}
     # Beside each service anew, because the machine's speed changes.
     network_ms = median_ms(network, seconds)
     connection, end = Connection(service.port), time.perf_counter() + seconds
@@ -96,10 +97,12 @@ async def one_client(
         answer = await connection.post(upload)
         times.append(answer.ms)
         if provenance := json.loads(answer.body).get("provenance"):
-            overheads.append(answer.ms - sum(provenance["timing_ms"][stage] for stage in STAGES))
+            timing_ms = {stage: provenance["timing_ms"][stage] for stage in STAGES}
+            for name, ms in (timing_ms | {"overhead": answer.ms - sum(timing_ms.values())}).items():
+                parts[name].append(ms)
     connection.close()
-    overhead_ms = float(np.median(overheads)) if overheads else None
-    return {"network_ms": network_ms, "request_ms": float(np.median(times)), "overhead_ms": overhead_ms}
+    medians = {f"{name}_ms": float(np.median(some)) if some else None for name, some in parts.items()}
+    return {"network_ms": network_ms, "request_ms": float(np.median(times))} | medians
 
 
 def under_load(service: Service, data: bytes, seconds: float) -> list[Load]:
@@ -172,8 +175,7 @@ def as_markdown(result: dict[str, Any]) -> str:
         "## One client",
         "",
         "Median milliseconds, and most memory so far, after the load below. The network alone is the bare SavedModel "
-        "on a ready array, in the same minute. Overhead is the request's time less that of its stages (decode, "
-        "predict, split, measure, encode).",
+        "on a ready array, in the same minute.",
         "",
     ]
     rows = [
@@ -183,16 +185,29 @@ def as_markdown(result: dict[str, Any]) -> str:
             row["network_ms"],
             row["request_ms"],
             row["request_ms"] / row["network_ms"],
-            row["overhead_ms"],
             result["processes"][name]["peak_bytes"][size] / 2**20,
         )
         for name, sizes in result["latencies"].items()
         for size, row in sizes.items()
     ]
     lines += _table(
-        ("service", "image", "network alone", "request", "ratio", "overhead", "memory, MiB"),
-        ("{}", "{}", "{:.0f}", "{:.0f}", "{:.2f}", "{:.1f}", "{:.0f}"),
+        ("service", "image", "network alone", "request", "ratio", "memory, MiB"),
+        ("{}", "{}", "{:.0f}", "{:.0f}", "{:.2f}", "{:.0f}"),
         rows,
+    )
+    lines += [
+        "",
+        "Where the service's time goes: median milliseconds, and their part of the request. Overhead is what the other "
+        "parts leave of a request, from its first byte sent to the last of its answer received.",
+        "",
+    ]
+    lines += _table(
+        ("image", *PARTS),
+        ("{}", *["{}"] * len(PARTS)),
+        [
+            (size, *(f"{row[f'{name}_ms']:.1f} ({row[f'{name}_ms'] / row['request_ms']:.0%})" for name in PARTS))
+            for size, row in result["latencies"]["karyometer"].items()
+        ],
     )
     lines += ["", f"## Load, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}", ""]
     lines += ["Clients are one process, whose share of a core is the last column.", ""]

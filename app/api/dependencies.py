@@ -59,7 +59,7 @@ async def get_streamer(request: Request) -> Streamer:
 StreamerDependency = Annotated[Streamer, Depends(get_streamer)]
 
 
-async def pixels_to_segment(segmenter: Segmenter, image: bytes, options: SegmentationOptions) -> int:
+async def pixels_to_segment(segmenter: Segmenter | Streamer, image: bytes, options: SegmentationOptions) -> int:
     """How much work an image is; headers that may be long are read in a thread."""
     if tells_size_at_once(image):
         return segmenter.pixels_to_segment(image, options)

@@ -62,7 +62,7 @@ async def segment(
     Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
     the scores of `POST /evaluate` too.
     """
-    n_pixels = await pixels_to_segment(streamer.segmenter, upload.image, query)
+    n_pixels = await pixels_to_segment(streamer, upload.image, query)
     return await ticket.run(n_pixels, partial(_answer, meter, upload, query, streamer, accept))
 
 

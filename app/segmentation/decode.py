@@ -98,8 +98,8 @@ def decode_image(
         return _decode_page(stack, max_pixels, channel, page)
 
 
-def claimed_pixels(data: bytes, page: Page | None) -> int:
-    """The pixels to be decoded, by the file's header; 0 of a damaged one, which decoding refuses.
+def claimed_pixels(data: bytes, page: Page | None, max_pixels: int) -> int:
+    """The pixels to be decoded, by the file's header; 0 of what decoding refuses, a damaged file or too large an image.
 
     The headers of microscopes' formats are read by their decoders alone: of these it is the number of bytes.
     """
@@ -107,10 +107,12 @@ def claimed_pixels(data: bytes, page: Page | None) -> int:
         with damage_told(data, "image") as file_format:
             if file_format in READERS:
                 return len(data)
-            if file_format != "TIFF":
-                return pixels_seen(*picture_size(data, file_format))
-            height, width, n_pages = tiff_size(data)
-            return pixels_seen(height, width) * (n_pages if page in ("max", "all") else 1)
+            if file_format == "TIFF":
+                height, width, n_pages = tiff_size(data)
+                n_pixels = pixels_seen(height, width) * (n_pages if page in ("max", "all") else 1)
+            else:
+                n_pixels = pixels_seen(*picture_size(data, file_format))
+            return n_pixels if n_pixels <= max_pixels else 0
     except KaryometerError:
         return 0
 

@@ -93,8 +93,9 @@ class Segmenter:
         return cls(load_predictor(folder, card.contract, device), card, max_pixels, call)
 
     def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
-        """How much work an image is, by its header: the pixels that the network will see; 0 of a damaged one."""
-        return claimed_pixels(data, options.page) * (N_ORIENTATIONS if options.quality == "best" else 1)
+        """How much work an image is, by its header: the pixels that the network will see; 0 of what is refused."""
+        n_orientations = N_ORIENTATIONS if options.quality == "best" else 1
+        return claimed_pixels(data, options.page, self.max_pixels) * n_orientations
 
     def segment_pages(
         self, data: bytes, options: SegmentationOptions, filename: str | None = None

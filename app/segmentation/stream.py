@@ -105,6 +105,13 @@ class Streamer:
         """Whether what is in memory or at a path is a TIFF that is too large for the segmenter."""
         return tiff_pixels(data) > self.segmenter.max_pixels
 
+    def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
+        """How much work an image is, here or for the segmenter; see there."""
+        if not self.takes(data):
+            return self.segmenter.pixels_to_segment(data, options)
+        n_pixels = tiff_pixels(data)
+        return n_pixels if n_pixels <= self._max_pixels else 0
+
     def segment(
         self, path: Path, options: SegmentationOptions, folder: Path, filename: str | None = None
     ) -> StreamedFindings:

@@ -1,6 +1,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from app.errors import (
     UnreadableImageError,
     UnsupportedImageError,
 )
-from app.segmentation.decode import decode_image, decode_mask
+from app.segmentation.decode import claimed_pixels, decode_image, decode_mask
 from tests.conftest import DATA, REAL_IMAGES
 from tests.synthetic import jpeg, png, tiff
 
@@ -154,6 +155,21 @@ def png_claiming(height: int, width: int) -> bytes:
 )
 def test_the_pixel_limit_is_read_from_the_header(data: bytes) -> None:
     with pytest.raises(ImageTooLargeError, match="the limit is 1000000"):
+        decode_image(data, LIMIT)
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_the_work_is_known_from_the_header_and_what_is_refused_is_none(encode: Callable[[np.ndarray], bytes]) -> None:
+    data = encode(np.zeros((70, 80), np.uint8))
+    assert claimed_pixels(data, None, 70 * 80) == 70 * 80
+    assert claimed_pixels(data, None, 70 * 80 - 1) == 0
+    assert claimed_pixels(data[:15], None, LIMIT) == 0
+
+
+def test_a_png_that_does_not_begin_with_its_header_is_damaged() -> None:
+    data = png(np.zeros((70, 80), np.uint8)).replace(b"IHDR", b"tEXt")
+    assert claimed_pixels(data, None, LIMIT) == 0
+    with pytest.raises(UnreadableImageError):
         decode_image(data, LIMIT)
 
 

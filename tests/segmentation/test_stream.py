@@ -283,3 +283,11 @@ def test_the_shipped_network_finds_the_same_part_by_part(tmp_path: Path) -> None
     assert stream.tile_side(MIN_STREAM_BYTES) == 640
     assert found.count == whole.count > 200
     np.testing.assert_array_equal(np.concatenate(list(found.rows(100))), whole.labels)
+
+
+@pytest.mark.parametrize("segmenter_px", [70 * 80, 70 * 80 - 1])
+def test_the_work_is_the_pixels_in_parts_or_whole_and_none_of_what_is_refused(segmenter_px: int) -> None:
+    data, segmenter = tiff(np.zeros((70, 80), np.uint8)), streamer(max_pixels=segmenter_px).segmenter
+    assert Streamer(segmenter, 70 * 80, MIN_BYTES).pixels_to_segment(data, SegmentationOptions()) == 70 * 80
+    too_large = tiff(np.zeros((70, 81), np.uint8))
+    assert Streamer(segmenter, 70 * 80, MIN_BYTES).pixels_to_segment(too_large, SegmentationOptions()) == 0
