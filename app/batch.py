@@ -269,6 +269,7 @@ def _summary_row(record: Record, page: PageRecord) -> dict[str, Any]:
         "pixel_size_um": applied["pixel_size_um_applied"],
         "threshold": applied["threshold_applied"],
         "model": f"{model['name']}/{model['version']}",
+        "model_dtype": model["dtype"],
         "karyometer": page.provenance["karyometer"],
         "sha256": record.sha256,
     }

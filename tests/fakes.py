@@ -16,6 +16,8 @@ DIGEST = "0" * 64
 class BrightIsNucleus:
     """A predictor whose probability is the normalised brightness."""
 
+    dtype = "float32"
+
     def predict(self, image: NDArray[np.float32]) -> Maps:
         """The first channel."""
         return Maps(np.ascontiguousarray(image[..., 0]))

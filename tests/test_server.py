@@ -150,6 +150,7 @@ def test_two_posts_give_the_same_answer_but_for_the_timings(url: str) -> None:
     for body in (first, second):
         del body["provenance"]["timing_ms"]
     assert first == second
+    assert first["provenance"]["model"]["dtype"] == "int8"
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ class ModelReference(_Answer):
     name: str
     version: str
     sha256: str
+    dtype: str = Field(description="in what numbers it computed: int8 on a CPU, float32 on a GPU and of older models")
 
 
 class Provenance(_Answer):

@@ -36,6 +36,8 @@ class Findings:
         As asked for; `pixel_size_um`, `threshold` and `min_area_px` below are the values that were applied.
     card
         The model's.
+    dtype
+        In what numbers its network computed.
     timing_ms
         Milliseconds a stage.
     """
@@ -50,6 +52,7 @@ class Findings:
     min_area_px: int
     caveats: tuple[Caveat, ...]
     card: ModelCard
+    dtype: str
     timing_ms: dict[str, float]
 
     @property
@@ -75,7 +78,12 @@ class Findings:
         }
         return {
             "karyometer": __version__,
-            "model": {"name": self.card.name, "version": self.card.version, "sha256": self.card.sha256},
+            "model": {
+                "name": self.card.name,
+                "version": self.card.version,
+                "sha256": self.card.sha256,
+                "dtype": self.dtype,
+            },
             "options": options | applied,
         }
 

@@ -28,7 +28,15 @@ class Maps(NamedTuple):
 
 
 class Predictor(Protocol):
-    """What the pipeline needs of a network."""
+    """What the pipeline needs of a network.
+
+    Attributes
+    ----------
+    dtype
+        In what numbers it computes, as NumPy names them.
+    """
+
+    dtype: str
 
     def predict(self, image: NDArray[np.float32]) -> Maps:
         """The maps of a normalised image `(H, W, 3)`."""

@@ -155,6 +155,7 @@ class Segmenter:
             min_area_px=min_area_px,
             caveats=caveats,
             card=self.card,
+            dtype=self.predictor.dtype,
             timing_ms=timing_ms,
         )
 

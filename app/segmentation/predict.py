@@ -37,6 +37,8 @@ class SavedModelPredictor:
         TensorFlow cannot load the files, or their signature is not the promised one.
     """
 
+    dtype = "float32"
+
     def __init__(self, folder: Path, contract: Contract, device: str) -> None:
         self.device = choose_device(device)
         self._contract = contract

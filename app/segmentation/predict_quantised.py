@@ -33,6 +33,8 @@ class QuantisedPredictor:
         LiteRT cannot load the file, or its signature is not the promised one.
     """
 
+    dtype = "int8"
+
     def __init__(self, path: Path, contract: Contract) -> None:
         self._contract = contract
         self._lock = threading.Lock()

@@ -201,6 +201,7 @@ class Streamer:
                 *unlike_caveats(unlikeness, calibration),
             ),
             card=self.segmenter.card,
+            dtype=self.segmenter.predictor.dtype,
             timing_ms=timing_ms,
             labels=labels,
             numbers=found.numbers,

@@ -14,6 +14,7 @@ from PIL import Image
 
 from app.api.schemas import SegmentResponse, StackResponse
 from app.segmentation.encode import CONTOUR_RGB
+from tests import fakes
 from tests.synthetic import discs, picture, png, tiff
 
 SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
@@ -62,6 +63,7 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
         "channel_applied": 0,
         "page_applied": 0,
     }
+    assert body["provenance"]["model"] == {"name": "fake", "version": "1", "sha256": fakes.DIGEST, "dtype": "float32"}
     assert set(body["provenance"]["timing_ms"]) == {"decode", "predict", "split", "measure", "encode"}
 
 

@@ -7,6 +7,8 @@ from app.segmentation.maps import Maps, predict_best
 class Lopsided:
     """A predictor that answers the image's first channel, and a distance only where asked to; counts its calls."""
 
+    dtype = "float32"
+
     def __init__(self, *, with_distance: bool) -> None:
         self.with_distance = with_distance
         self.seen: list[np.ndarray] = []

@@ -39,6 +39,8 @@ CALIBRATION = Calibration(
 class Opened:
     """Answers as exactly as a network does not, but sees as far as one: brightness, opened, and eroded as distance."""
 
+    dtype = "float32"
+
     def __init__(self, has_distance: bool = True) -> None:
         self._has_distance = has_distance
 

@@ -20,6 +20,8 @@ REACH_PX = 188
 class Blur:
     """Answers as far-sighted as a network's: the mean over all that is nearer than `reach_px`."""
 
+    dtype = "float32"
+
     def __init__(self, reach_px: int = REACH_PX) -> None:
         self.sizes_px: set[tuple[int, int]] = set()
         self._width_px = 2 * reach_px + 1

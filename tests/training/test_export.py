@@ -61,6 +61,8 @@ def test_calibration_takes_the_best_values(kaggle: Path) -> None:
     class Halo:
         """Nuclei at 0.62 with a halo at 0.4 and one false speck of 16 pixels."""
 
+        dtype = "float32"
+
         def predict(self, image: np.ndarray) -> Maps:
             nuclei = image[..., 0] > 0.5
             halo = ndimage.binary_dilation(nuclei, iterations=2)
