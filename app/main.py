@@ -18,6 +18,7 @@ from app.api.keys import required_keys
 from app.api.meter import Quota
 from app.errors import ModelError, SettingsError
 from app.isolation import DecodeProcesses
+from app.memory import give_back_freed_memory
 from app.segmentation.pipeline import Segmenter
 from app.segmentation.stream import Streamer
 from app.settings import Settings
@@ -49,7 +50,7 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
         with ExitStack() as held:
             app.state.segmenter = segmenter or await _load(app, settings, held)
             app.state.streamer = Streamer(app.state.segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
-            app.state.admission = Admission(settings, os.cpu_count() or 1)
+            app.state.admission = Admission(settings, os.cpu_count() or 1, partial(_rest, app.state.segmenter))
             held.callback(app.state.admission.close)
             yield
             app.state.segmenter = app.state.streamer = app.state.admission = None
@@ -90,6 +91,11 @@ async def _load(app: FastAPI, settings: Settings, held: ExitStack) -> Segmenter:
     except (ModelError, SettingsError) as exc:
         app.state.refusal = str(exc)
         raise
+
+
+def _rest(segmenter: Segmenter) -> None:
+    segmenter.predictor.rest()
+    give_back_freed_memory()
 
 
 async def _to_documentation(_: Request) -> RedirectResponse:

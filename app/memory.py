@@ -8,6 +8,13 @@ KEPT_BYTES = 128 * 2**20
 LARGEST_KEPT_BYTES = 32 * 2**20
 
 
+def give_back_freed_memory() -> None:
+    """Give all of it back to the system now, where the C library can be told to."""
+    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim:
+        malloc_trim(0)
+
+
 def keep_freed_memory() -> None:
     """Keep some of it for the next image, where the C library can be told to.
 

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.segmentation.maps import Maps
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.model_card import Architecture, Calibration, Data, ModelCard, Normalisation, Training
 from app.segmentation.pipeline import Segmenter
 
 DIGEST = "0" * 64
 
 
-class BrightIsNucleus:
+class BrightIsNucleus(Predictor):
     """A predictor whose probability is the normalised brightness."""
 
     dtype = "float32"

@@ -14,6 +14,8 @@ from app.settings import Settings
 
 # Of the measured rate, the part that the newest request replaces.
 _NEWEST = 0.1
+# Between the images that one instrument or one person sends there is less.
+IDLE_S = 5.0
 # Told before anything has been measured.
 _FIRST_RETRY_S = 10
 _T = TypeVar("_T")
@@ -29,6 +31,8 @@ class Admission:
     n_workers
         How many requests are worked on at once. The network sees one image at a time all the same: the others are
         decoded, measured and encoded meanwhile.
+    rest
+        What to do when nobody has asked for `IDLE_S`.
 
     Attributes
     ----------
@@ -42,8 +46,10 @@ class Admission:
         Whether the service is about to stop: who holds a ticket is served, nobody else comes in.
     """
 
-    def __init__(self, settings: Settings, n_workers: int) -> None:
+    def __init__(self, settings: Settings, n_workers: int, rest: Callable[[], None]) -> None:
         self._settings = settings
+        self._rest = rest
+        self._idle: asyncio.Task[None] | None = None
         self._turns = asyncio.Semaphore(n_workers)
         self._threads = ThreadPoolExecutor(n_workers, "worker")
         self._rate = _Rate()
@@ -54,7 +60,25 @@ class Admission:
 
     def close(self) -> None:
         """Let the threads go."""
+        if self._idle:
+            self._idle.cancel()
         self._threads.shutdown()
+
+    def enter(self) -> None:
+        """Count a request."""
+        self.n_requests += 1
+        if self._idle:
+            self._idle.cancel()
+
+    def leave(self) -> None:
+        """It has been answered."""
+        self.n_requests -= 1
+        if not self.n_requests:
+            self._idle = asyncio.get_running_loop().create_task(self._rest_when_idle())
+
+    async def _rest_when_idle(self) -> None:
+        await asyncio.sleep(IDLE_S)
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._rest)
 
     def hold(self, n_bytes: int) -> None:
         """Count bytes that a request has sent.
@@ -204,11 +228,11 @@ async def admitted(request: Request) -> AsyncIterator[Ticket]:
     admission = await get_admission(request)
     admission.check_queue()
     ticket = Ticket(admission, request)
-    admission.n_requests += 1
+    admission.enter()
     try:
         yield ticket
     finally:
-        admission.n_requests -= 1
+        admission.leave()
         ticket.give_back()
 
 

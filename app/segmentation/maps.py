@@ -42,6 +42,10 @@ class Predictor(Protocol):
         """The maps of a normalised image `(H, W, 3)`."""
         ...
 
+    def rest(self) -> None:
+        """Let go of what the last image needed; asked where no other has come for a while."""
+        return
+
 
 def predict_best(predictor: Predictor, image: NDArray[np.float32]) -> Maps:
     """The mean of what is said of an image `(H, W, 3)` in its eight orientations: as it is, turned, mirrored, both."""

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from app.errors import DeviceError, ModelError
-from app.segmentation.maps import Maps
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.model_card import Contract
 from app.segmentation.tiling import predict_tiled
 
 WARM_UP_SHAPE_PX = (64, 64)
 
 
-class SavedModelPredictor:
+class SavedModelPredictor(Predictor):
     """A SavedModel on one device, called through its concrete serving signature, one image at a time.
 
     Parameters

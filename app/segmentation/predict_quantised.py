@@ -10,15 +10,16 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from app.errors import ModelError
-from app.segmentation.maps import Maps
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.model_card import Contract
 from app.segmentation.tiling import BUCKET_PX, predict_tiled
 
 
-class QuantisedPredictor:
+class QuantisedPredictor(Predictor):
     """A LiteRT model on all cores, one image at a time.
 
-    It holds the memory for images of one size; another size costs about half an image's time more.
+    It holds the memory for images of one size, some 300 bytes a pixel, until it rests; another size costs about half an
+    image's time more.
 
     Parameters
     ----------
@@ -39,9 +40,9 @@ class QuantisedPredictor:
         self._contract = contract
         self._lock = threading.Lock()
         try:
-            # Of a path it would map the file, and die where that is replaced. The signature does not keep it alive.
-            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=cpu_count())
-            self._call = self._interpreter.get_signature_runner(contract.signature)
+            # Of a path it would map the file, and die where that is replaced.
+            self._model = path.read_bytes()
+            self.rest()
             self.predict(np.zeros((BUCKET_PX, BUCKET_PX, 3), np.float32))
         except (OSError, ValueError, RuntimeError, KeyError) as exc:
             raise ModelError(f"LiteRT cannot use {path} as its model's card promises; export the model again.") from exc
@@ -49,6 +50,14 @@ class QuantisedPredictor:
     def predict(self, image: NDArray[np.float32]) -> Maps:
         """The maps of a normalised image `(H, W, 3)`, large ones tile by tile."""
         return predict_tiled(self._predict_tile, image, self._contract.reach_px or 0)
+
+    def rest(self) -> None:
+        """Start anew: sizes that become smaller free only a part of it."""
+        interpreter = Interpreter(model_content=self._model, num_threads=cpu_count())
+        with self._lock:
+            # The signature does not keep it alive.
+            self._interpreter = interpreter
+            self._call = interpreter.get_signature_runner(self._contract.signature)
 
     def _predict_tile(self, image: NDArray[np.float32]) -> Maps:
         contract = self._contract

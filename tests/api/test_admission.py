@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from app.api import admission
 from app.api.admission import _Rate
 from app.main import create_app
 from app.segmentation.maps import Maps
@@ -29,6 +30,7 @@ class Held(fakes.BrightIsNucleus):
         self.go = threading.Event()
         self.asked = threading.Semaphore(0)
         self.n_asked = 0
+        self.rested = threading.Semaphore(0)
 
     def predict(self, image: NDArray[np.float32]) -> Maps:
         """Wait, then answer."""
@@ -36,6 +38,10 @@ class Held(fakes.BrightIsNucleus):
         self.asked.release()
         assert self.go.wait(30)
         return super().predict(image)
+
+    def rest(self) -> None:
+        """Count."""
+        self.rested.release()
 
 
 class Service:
@@ -164,3 +170,17 @@ def test_when_to_ask_again_is_what_the_queue_takes_at_the_measured_rate(monkeypa
         rate.finished(1_000_000, now - 2)
     assert rate.seconds(30_000_000) in (58, 59, 60)
     assert rate.seconds(1) == 1
+
+
+def test_the_network_rests_when_nobody_has_asked_for_a_while(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "IDLE_S", 0.2)
+    with ThreadPoolExecutor() as threads:
+        future = threads.submit(service.post)
+        assert service.network.asked.acquire(timeout=30)
+        assert not service.network.rested.acquire(timeout=0.5)
+        service.network.go.set()
+        assert future.result().status_code == 200
+    assert service.post().status_code == 200
+    assert service.network.rested.acquire(timeout=30)
+    # Once is enough.
+    assert not service.network.rested.acquire(timeout=0.5)

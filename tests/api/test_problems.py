@@ -137,7 +137,7 @@ def test_an_upload_that_breaks_off_is_no_mistake_of_ours() -> None:
             sent.append(message)
 
         app = create_app(Settings(), fakes.segmenter())
-        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(Settings(), 1)
+        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(Settings(), 1, lambda: None)
         headers = [(b"content-type", b"image/png")]
         scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
         await app(scope, receive, send)
@@ -221,7 +221,7 @@ def test_an_upload_that_trickles_in_is_not_waited_for() -> None:
 
         settings = Settings(max_transfer_s=0.1)
         app = create_app(settings, fakes.segmenter())
-        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(settings, 1)
+        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(settings, 1, lambda: None)
         headers = [(b"content-type", b"image/png")]
         scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
         await app(scope, receive, send)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from app.segmentation.maps import Maps, predict_best
+from app.segmentation.maps import Maps, Predictor, predict_best
 
 
-class Lopsided:
+class Lopsided(Predictor):
     """A predictor that answers the image's first channel, and a distance only where asked to; counts its calls."""
 
     dtype = "float32"

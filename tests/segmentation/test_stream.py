@@ -16,7 +16,7 @@ from PIL import Image
 from app.errors import NoRoomError, OptionError
 from app.segmentation import blocks, stream, survey
 from app.segmentation.encode import encode_csv, encode_labels, encode_mask
-from app.segmentation.maps import Maps
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.model_card import Calibration, Confidence, Contract
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter
@@ -36,7 +36,7 @@ CALIBRATION = Calibration(
 )
 
 
-class Opened:
+class Opened(Predictor):
     """Answers as exactly as a network does not, but sees as far as one: brightness, opened, and eroded as distance."""
 
     dtype = "float32"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from app.segmentation.decode import decode_image
-from app.segmentation.maps import Maps
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.pipeline import Segmenter, find_nuclei
 from app.segmentation.tiling import BUCKET_PX, predict_tiled
@@ -17,7 +17,7 @@ GENERATOR = np.random.default_rng(0)
 REACH_PX = 188
 
 
-class Blur:
+class Blur(Predictor):
     """Answers as far-sighted as a network's: the mean over all that is nearer than `reach_px`."""
 
     dtype = "float32"

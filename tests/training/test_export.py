@@ -9,7 +9,7 @@ from scipy import ndimage
 from app.errors import DeviceError, ModelError
 from app.segmentation import pipeline
 from app.segmentation.decode import decode_image
-from app.segmentation.maps import Maps
+from app.segmentation.maps import Maps, Predictor
 from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
@@ -58,7 +58,7 @@ def test_the_card_says_where_the_model_comes_from(tiny_model: Path, tiny_run: Pa
 
 
 def test_calibration_takes_the_best_values(kaggle: Path) -> None:
-    class Halo:
+    class Halo(Predictor):
         """Nuclei at 0.62 with a halo at 0.4 and one false speck of 16 pixels."""
 
         dtype = "float32"
