@@ -26,7 +26,8 @@ DSB, BBBC039 = "test dsb2018_stage1_train fast", "test bbbc039 fast"
 def segment(client: TestClient) -> str:
     """The JSON answer for an image, shortened."""
     image = {"image": ("fluorescence.png", (SAMPLES / "fluorescence.png").read_bytes())}
-    body = client.post("/segment", files=image).json()
+    # The first one waits for the decoders to start.
+    _, body = (client.post("/segment", files=image).json() for _ in range(2))
     body["image"]["sha256"] = _cut(body["image"]["sha256"], 8)
     body["mask"]["data"] = _cut(body["mask"]["data"], 16)
     body["nuclei"] = [body["nuclei"][0], f"{len(body['nuclei']) - 1} more"]
