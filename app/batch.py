@@ -175,7 +175,8 @@ def _segment_file(
     is_large = source.path.is_file() and streamer.takes(source.path)
     data = b"" if is_large else source.read()
     sha256 = _file_digest(source.path) if is_large else hashlib.sha256(data).hexdigest()
-    decisive = [sha256, options.model_dump_json(), streamer.segmenter.card.sha256, __version__]
+    segmenter = streamer.segmenter
+    decisive = [sha256, options.model_dump_json(), segmenter.card.sha256, segmenter.predictor.dtype, __version__]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
     files = {name: _path(output, source.name, name) for name in formats}
     record_path = output / f"{source.name}{_RECORD_ENDING}"
@@ -190,7 +191,7 @@ def _segment_file(
     if is_large:
         pages: Sequence[Findings] = [_stream_file(streamer, options, files, source)]
     else:
-        segmented = streamer.segmenter.segment_pages(data, options, source.path.name)
+        segmented = segmenter.segment_pages(data, options, source.path.name)
         for name, path in files.items():
             path.write_bytes(encode(segmented, name))
         pages = segmented

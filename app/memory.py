@@ -1,6 +1,7 @@
 """What the C library does with memory that is freed."""
 
 import ctypes
+import gc
 
 # As in glibc's malloc.h; other C libraries have no mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
@@ -9,7 +10,8 @@ LARGEST_KEPT_BYTES = 32 * 2**20
 
 
 def give_back_freed_memory() -> None:
-    """Give all of it back to the system now, where the C library can be told to."""
+    """Free what only cycles hold, and give all that is free back to the system, where the C library can be told to."""
+    gc.collect()
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim:
         malloc_trim(0)

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from app.api.admission import IDLE_S
 from app.segmentation.decode import decode_image
 from app.segmentation.formats import FileFormat
 from benchmarks.hostile_files import SAMPLES, SEED
@@ -28,7 +29,8 @@ MAX_GROWTH = 0.01
 # Those that answer beside the others make threads and connections come and go by a few.
 SLACK = 2
 _MEGABYTE = 2**20
-_SETTLE_S = 6
+# Connections that are idle have been closed by then, and the service rests.
+_SETTLE_S = IDLE_S + 3
 
 
 class State(NamedTuple):
@@ -42,7 +44,7 @@ class State(NamedTuple):
 
 
 def observe(service: Service, n_requests: int) -> State:
-    """When connections that are idle have been closed."""
+    """When it has had nothing to do for a while."""
     time.sleep(_SETTLE_S)
     return State(
         n_requests,

@@ -99,20 +99,19 @@ def decode_image(
 
 
 def claimed_pixels(data: bytes, page: Page | None, max_pixels: int) -> int:
-    """The pixels to be decoded, by the file's header; 0 of what decoding refuses, a damaged file or too large an image.
+    """The pixels to be decoded, by the file's header; 0 of a damaged file and of too large a page, which are refused.
 
-    The headers of microscopes' formats are read by their decoders alone: of these it is the number of bytes.
+    Of several pages it is `max_pixels` at most: whether they are channels shows only when they are decoded. The headers
+    of microscopes' formats are read by their decoders alone: of these it is the number of bytes.
     """
     try:
         with damage_told(data, "image") as file_format:
             if file_format in READERS:
                 return len(data)
-            if file_format == "TIFF":
-                height, width, n_pages = tiff_size(data)
-                n_pixels = pixels_seen(height, width) * (n_pages if page in ("max", "all") else 1)
-            else:
-                n_pixels = pixels_seen(*picture_size(data, file_format))
-            return n_pixels if n_pixels <= max_pixels else 0
+            height, width, n_pages = tiff_size(data) if file_format == "TIFF" else (*picture_size(data, file_format), 1)
+            page_px = pixels_seen(height, width)
+            n_pixels = page_px * (n_pages if page in ("max", "all") else 1)
+            return min(n_pixels, max_pixels) if page_px <= max_pixels else 0
     except KaryometerError:
         return 0
 

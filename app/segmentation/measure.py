@@ -193,7 +193,7 @@ def _grey(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Surroundings:
-    """The pixels around each nucleus, where no other one is nearer; of two that are equally far it is the later one.
+    """The pixels around each nucleus, where no other one is nearer; of two that come together the later has it.
 
     Distances are octagonal (Rosenfeld & Pfaltz 1968): steps to the side, and each second time across.
     """

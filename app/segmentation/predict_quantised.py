@@ -54,10 +54,10 @@ class QuantisedPredictor(Predictor):
     def rest(self) -> None:
         """Start anew: sizes that become smaller free only a part of it."""
         interpreter = Interpreter(model_content=self._model, num_threads=cpu_count())
+        call = interpreter.get_signature_runner(self._contract.signature)
         with self._lock:
             # The signature does not keep it alive.
-            self._interpreter = interpreter
-            self._call = interpreter.get_signature_runner(self._contract.signature)
+            self._interpreter, self._call = interpreter, call
 
     def _predict_tile(self, image: NDArray[np.float32]) -> Maps:
         contract = self._contract

@@ -23,16 +23,16 @@ def split(
 
     The inner distance, 0 on a nucleus's outline and 1 in its middle, has one peak a nucleus. Each pixel belongs to the
     peak to which the steepest way up leads (a watershed by drops of water, Cousty et al. 2009); peaks with a saddle
-    between them that is less than `marker_depth` deep are of one nucleus. So the nuclei are those of a watershed
-    flooded from the h-maxima (Soille 1999, chapter 6), found in a third of the time. Because the distance is relative,
-    small and large nuclei are treated alike.
+    between them that is no deeper than `marker_depth` are of one nucleus. There are as many nuclei as a watershed finds
+    that is flooded from the h-maxima (Soille 1999, chapter 6), with the same pixels but for a few between neighbours.
+    Because the distance is relative, small and large nuclei are treated alike.
 
     Parameters
     ----------
     mask
         `(H, W)`, true where there is nucleus.
     marker_depth
-        Smallest depth of the saddle between two nuclei, in (0, 1).
+        What the saddle between two nuclei is deeper than, in (0, 1).
     distance
         `(H, W)` in [0, 1], what a network says of the inner distance. Without it, the distance to the background is
         taken as a part of each blob's largest one, so that blobs are cut at their necks.
@@ -67,7 +67,7 @@ def _basins(
     """By the top of the steepest way up from each pixel of the mask: basins 1..N `(H, W)`.
 
     With how high the top of each from 0 is, and where its first pixel is in the flattened image, -1 for 0. On a plateau
-    the way leads to its last pixel, so that it has one top at most.
+    the way leads to a later pixel; where it has several last ones their basins are joined, being parted by no saddle.
     """
     pixels = np.flatnonzero(mask)
     places = np.arange(pixels.size)
@@ -96,15 +96,19 @@ def _saddles(
     The highest pairs come first.
     """
     numbers, heights = np.pad(dilatable(basins), 1), np.pad(heights, 1)
-    beside = np.flatnonzero((numbers > 0) & (cv2.dilate(numbers, AROUND) > numbers))[:, np.newaxis]
-    around = beside + (ROWS * numbers.shape[1] + COLUMNS)
-    own, other = numbers.ravel()[beside], numbers.ravel()[around]
-    saddle = np.minimum(heights.ravel()[beside], heights.ravel()[around])
-    # One number for each, so that one sort finds the highest saddle of each pair.
-    pairs = (own.astype(np.int64) << 24 | other.astype(np.int64)) << 16 | (FULL - saddle)
-    pairs = np.sort(pairs[other > own])
-    pairs = pairs[np.diff(pairs >> 16, prepend=-1) > 0]
-    pairs = pairs[np.argsort(pairs & FULL, kind="stable")]
+    beside = np.flatnonzero((numbers > 0) & (cv2.dilate(numbers, AROUND) > numbers))
+    own, own_height = numbers.ravel()[beside], heights.ravel()[beside]
+    found = []
+    for step in ROWS * numbers.shape[1] + COLUMNS:
+        other = numbers.ravel()[beside + step]
+        is_pair = other > own
+        saddle = np.minimum(own_height, heights.ravel()[beside + step])
+        # One number for each, so that one sort finds the highest saddle of each pair.
+        packed = (own.astype(np.uint64) << 24 | other.astype(np.uint64)) << 16 | (FULL - saddle)
+        found.append(packed[is_pair])
+    pairs = np.sort(np.concatenate(found))
+    pairs = pairs[np.flatnonzero(np.diff(pairs >> 16, prepend=0))]
+    pairs = pairs[np.argsort(pairs & FULL, kind="stable")].astype(np.int64)
     return pairs >> 40, pairs >> 16 & (2**24 - 1), FULL - (pairs & FULL)
 
 
@@ -168,6 +172,7 @@ def _blob_distance(mask: NDArray[np.bool_]) -> NDArray[np.uint16]:
     blobs = label(mask)
     largest = np.ones(blobs.max() + 1, np.uint16)
     np.maximum.at(largest, blobs[mask], smooth[mask])
+    # Outside the blobs nothing counts, but it must not overflow.
     largest[0] = FULL
     return np.rint(smooth * (FULL / largest)[blobs]).astype(np.uint16)
 

@@ -107,9 +107,9 @@ class Streamer:
 
     def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
         """How much work an image is, here or for the segmenter; see there."""
-        if not self.takes(data):
-            return self.segmenter.pixels_to_segment(data, options)
         n_pixels = tiff_pixels(data)
+        if n_pixels <= self.segmenter.max_pixels:
+            return self.segmenter.pixels_to_segment(data, options)
         return n_pixels if n_pixels <= self._max_pixels else 0
 
     def segment(

@@ -173,14 +173,31 @@ def test_when_to_ask_again_is_what_the_queue_takes_at_the_measured_rate(monkeypa
 
 
 def test_the_network_rests_when_nobody_has_asked_for_a_while(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "IDLE_S", 0.2)
+    monkeypatch.setattr(admission, "IDLE_S", 1)
+    given_back = threading.Semaphore(0)
+    monkeypatch.setattr("app.main.give_back_freed_memory", given_back.release)
     with ThreadPoolExecutor() as threads:
         future = threads.submit(service.post)
         assert service.network.asked.acquire(timeout=30)
-        assert not service.network.rested.acquire(timeout=0.5)
+        assert not service.network.rested.acquire(timeout=1.5)
         service.network.go.set()
         assert future.result().status_code == 200
     assert service.post().status_code == 200
     assert service.network.rested.acquire(timeout=30)
+    assert given_back.acquire(timeout=30)
     # Once is enough.
-    assert not service.network.rested.acquire(timeout=0.5)
+    assert not service.network.rested.acquire(timeout=1.5)
+
+
+def test_a_rest_that_fails_is_logged(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise MemoryError
+
+    logged = threading.Semaphore(0)
+    monkeypatch.setattr(admission, "IDLE_S", 0)
+    monkeypatch.setattr(admission.logger, "exception", lambda _: logged.release())
+    monkeypatch.setattr(service.network, "rest", fail)
+    service.network.go.set()
+    assert service.post().status_code == 200
+    assert logged.acquire(timeout=30)
+    assert service.post().status_code == 200

@@ -1,6 +1,8 @@
+import asyncio
 import base64
 import csv
 import io
+import threading
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from app.api.dependencies import pixels_to_segment
 from app.api.schemas import SegmentResponse, StackResponse
 from app.segmentation.encode import CONTOUR_RGB
+from app.segmentation.options import SegmentationOptions
+from app.segmentation.pipeline import Segmenter
 from tests import fakes
 from tests.synthetic import discs, picture, png, tiff
 
@@ -244,3 +249,20 @@ def test_no_stack_and_no_choice_is_an_internal_error(client: TestClient, data: s
     assert answer.status_code in (200, 400, 413, 415, 422)
     if answer.status_code != 200:
         assert answer.json()["code"] != "internal_error"
+
+
+@pytest.mark.parametrize(("encode", "in_thread"), [(png, False), (tiff, True)])
+def test_headers_that_may_be_long_are_read_in_a_thread(encode: Any, in_thread: bool) -> None:
+    readers = []
+
+    class Reader(Segmenter):
+        def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
+            readers.append(threading.current_thread())
+            return super().pixels_to_segment(data, options)
+
+    async def ask() -> bool:
+        segmenter = Reader(fakes.BrightIsNucleus(), fakes.card(), 10**6)
+        assert await pixels_to_segment(segmenter, encode(np.zeros((70, 80), np.uint8)), SegmentationOptions()) == 5600
+        return readers[0] is not threading.current_thread()
+
+    assert asyncio.run(ask()) == in_thread

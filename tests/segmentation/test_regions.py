@@ -98,3 +98,13 @@ def test_no_nuclei_measure_nothing() -> None:
     everything += [regions.median(values), regions.std(values), regions.perimeter(), regions.convex_area()]
     everything += [*regions.bounding_box(), *regions.centroid(), *regions.inertia()]
     assert {measured.size for measured in everything} == {0}
+
+
+@pytest.mark.parametrize("n", [300, 70_000])
+def test_more_nuclei_than_small_numbers_hold_are_kept_apart(n: int) -> None:
+    labels = np.zeros((n // 100, 400), np.int32)
+    labels[:, ::4] = labels[:, 1::4] = np.arange(1, n + 1).reshape(-1, 100)
+    regions = Regions(labels)
+    assert (regions.area_px == 2).all()
+    # Each is a pair of pixels, all border.
+    np.testing.assert_array_equal(regions.perimeter(), np.full(n, Regions(np.array([[1, 1]], np.int32)).perimeter()))
