@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.segmentation import model_card
+from app.segmentation.load import load_predictor
 from app.segmentation.model_card import ModelCard
-from app.segmentation.pipeline import load_predictor
 from training.architectures import ARCHITECTURES, COARSEST_PX
 from training.calibrate import calibrate
 from training.config import TrainingConfig

@@ -15,10 +15,11 @@ from app.segmentation.binarise import ThresholdRule, binarise, threshold_value
 from app.segmentation.blocks import CanvasMaps, find_in_blocks, measure_in_blocks
 from app.segmentation.decode import claimed_pixels, decode_mask, decode_pages
 from app.segmentation.findings import Evaluation, Findings, nuclei_caveats, pixel_size, unlike_caveats
+from app.segmentation.load import load_predictor
 from app.segmentation.maps import N_ORIENTATIONS, Maps, Predictor, predict_best
 from app.segmentation.measure import Table, background_of, complete, measure
 from app.segmentation.metrics import average_precision, match_all, pixel_scores
-from app.segmentation.model_card import Calibration, Contract, ModelCard, read_model_card
+from app.segmentation.model_card import Calibration, ModelCard, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
 from app.segmentation.split import label, select, split
@@ -239,39 +240,6 @@ class Segmenter:
         """An image as the network wants it."""
         percentiles = self.card.normalisation
         return normalise(image, percentiles.low_percentile, percentiles.high_percentile)
-
-
-def load_predictor(folder: Path, contract: Contract, device: str) -> Predictor:
-    """The model in `folder` on a device: `auto` (the first GPU, else the CPU), `cpu`, or `gpu:N`.
-
-    TensorFlow, which takes seconds to import, runs it on a GPU, and on the CPU where there is no 8-bit network.
-
-    Raises
-    ------
-    ModelError, DeviceError
-        See `app.segmentation.predict` and `app.segmentation.predict_quantised`.
-    """
-    if contract.quantised_name and _is_cpu(device):
-        from app.segmentation.predict_quantised import QuantisedPredictor
-
-        return QuantisedPredictor(folder / contract.quantised_name, contract)
-    from app.segmentation.predict import SavedModelPredictor
-
-    return SavedModelPredictor(folder, contract, device)
-
-
-def _is_cpu(device: str) -> bool:
-    if device == "auto" and _has_driver():
-        from app.segmentation.predict import choose_device
-
-        # It may have been installed without what a GPU takes.
-        return choose_device(device) == "/CPU:0"
-    return not device.startswith("gpu")
-
-
-def _has_driver() -> bool:
-    """Whether there is a driver of NVIDIA's, on Linux or below Windows; without it TensorFlow need not be asked."""
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
 def applied(options: SegmentationOptions, calibration: Calibration) -> tuple[ThresholdRule | float, int]:

@@ -7,13 +7,14 @@ import tensorflow as tf
 from scipy import ndimage
 
 from app.errors import DeviceError, ModelError
-from app.segmentation import pipeline
+from app.segmentation import load
 from app.segmentation.decode import decode_image
+from app.segmentation.load import load_predictor
 from app.segmentation.maps import Maps, Predictor
 from app.segmentation.model_card import CARD_NAME, Contract, artefact_digest, read_model_card
 from app.segmentation.normalise import normalise
 from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter, load_predictor
+from app.segmentation.pipeline import Segmenter
 from app.segmentation.predict import SavedModelPredictor
 from app.segmentation.predict_quantised import QuantisedPredictor
 from app.settings import DEFAULT_MODEL
@@ -133,7 +134,7 @@ def test_a_missing_gpu_is_said_so(tiny_model: Path) -> None:
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="needs a machine without a GPU")
 def test_a_gpu_that_tensorflow_cannot_use_leaves_the_cpu_its_8_bit_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipeline, "_has_driver", lambda: True)
+    monkeypatch.setattr(load, "_has_driver", lambda: True)
     card = read_model_card(DEFAULT_MODEL)
     assert isinstance(load_predictor(DEFAULT_MODEL, card.contract, "auto"), QuantisedPredictor)
     with pytest.raises(DeviceError):
