@@ -23,7 +23,7 @@ sys.stdout.write(str(sum(faults() for _ in range(5))))
 
 # What is held before, after a large image, and after a rest.
 REST = """
-import sys
+import resource, sys
 from pathlib import Path
 import numpy as np
 from app.memory import give_back_freed_memory, keep_freed_memory
@@ -32,7 +32,7 @@ from app.segmentation.predict_quantised import QuantisedPredictor
 from app.settings import DEFAULT_MODEL
 
 def held_mib():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() >> 20
 
 keep_freed_memory()
 contract = read_model_card(DEFAULT_MODEL).contract

@@ -200,6 +200,7 @@ class _Surroundings:
 
     def __init__(self, labels: NDArray[np.int32]) -> None:
         self._labels = labels
+        n = int(labels.max(initial=0))
         grown = near = dilatable(labels)
         for distance_px in range(1, BACKGROUND_GAP_PX + BACKGROUND_WIDTH_PX + 1):
             around = BESIDE if distance_px % 2 else AROUND
@@ -208,8 +209,8 @@ class _Surroundings:
                 near = grown
         self._pixels = np.flatnonzero((grown > 0) & (near == 0))
         # Of whole numbers that are so small lexsort's stable sort is a radix sort.
-        self._number = grown.ravel()[self._pixels].astype(np.min_scalar_type(labels.max(initial=0)))
-        self._n_pixels = np.bincount(self._number, minlength=labels.max(initial=0) + 1)[1:]
+        self._number = grown.ravel()[self._pixels].astype(np.min_scalar_type(n))
+        self._n_pixels = np.bincount(self._number, minlength=n + 1)[1:]
 
     def median(self, channel: NDArray[Any]) -> NDArray[np.float64]:
         """Of each nucleus's surroundings, NaN where there are none."""

@@ -53,21 +53,21 @@ def split(
 
 def _part(mask: NDArray[np.bool_], heights: NDArray[np.uint16], marker_depth: float) -> NDArray[np.int32]:
     """The labels of `split`, by what it takes for the inner distance, `FULL` being 1."""
-    basins, tops, first = _basins(mask, heights)
+    basins, tops = _basins(mask, heights)
     nuclei = _joined(tops, *_saddles(basins, heights), marker_depth * FULL)
+    first = first_pixels(basins)
+    first[0] = -1
     of_nucleus = first.copy()
     np.minimum.at(of_nucleus, nuclei, first)
     number = np.unique(of_nucleus[nuclei], return_inverse=True)[1]
     return number.astype(np.int32).take(basins)
 
 
-def _basins(
-    mask: NDArray[np.bool_], heights: NDArray[np.uint16]
-) -> tuple[NDArray[np.int32], NDArray[np.uint16], NDArray[np.int64]]:
-    """By the top of the steepest way up from each pixel of the mask: basins 1..N `(H, W)`.
+def _basins(mask: NDArray[np.bool_], heights: NDArray[np.uint16]) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+    """By the top of the steepest way up from each pixel of the mask: basins 1..N `(H, W)`, and how high each's top is.
 
-    With how high the top of each from 0 is, and where its first pixel is in the flattened image, -1 for 0. On a plateau
-    the way leads to a later pixel; where it has several last ones their basins are joined, being parted by no saddle.
+    On a plateau the way leads to a later pixel; where it has several last ones their basins are joined, being parted by
+    no saddle.
     """
     pixels = np.flatnonzero(mask)
     places = np.arange(pixels.size)
@@ -78,14 +78,9 @@ def _basins(
     is_top = up == places
     while not np.array_equal(farther := up[up], up):
         up = farther
-    of_pixel = np.cumsum(is_top, dtype=np.int32)[up]
     basins = np.zeros(mask.shape, np.int32)
-    basins.ravel()[pixels] = of_pixel
-    tops = np.append(np.uint16(0), heights.ravel()[pixels[is_top]])
-    first = np.full(tops.size, -1)
-    # Of several values for one place the last one stays.
-    first[of_pixel[::-1]] = pixels[::-1]
-    return basins, tops, first
+    basins.ravel()[pixels] = np.cumsum(is_top, dtype=np.int32)[up]
+    return basins, np.append(np.uint16(0), heights.ravel()[pixels[is_top]])
 
 
 def _saddles(

@@ -83,8 +83,14 @@ def test_nuclei_are_those_of_a_watershed_of_the_h_maxima(seed: int, depth: float
 
 
 @pytest.mark.parametrize(
-    ("depth", "expected"), [(0.06, [0, 1, 1, 1, 0, 2, 2, 2, 0]), (0.02, [0, 1, 2, 2, 0, 3, 3, 3, 0])]
+    ("depth", "expected"),
+    [(0.1, [0, 1, 1, 1, 0, 2, 2, 3, 0]), (0.06, [0, 1, 1, 1, 0, 2, 2, 3, 0]), (0.02, [0, 1, 2, 2, 0, 3, 3, 4, 0])],
 )
 def test_a_shallow_saddle_between_equal_tops_parts_nothing(depth: float, expected: list[int]) -> None:
-    heights = (FULL * np.array([[0, 1, 0.95, 1, 0, 0.5, 0.5, 0.5, 0]])).astype(np.uint16)
+    heights = (FULL * np.array([[0, 1, 0.95, 1, 0, 0.9, 0.2, 0.8, 0]])).astype(np.uint16)
     np.testing.assert_array_equal(_part(heights > 0, heights, depth), [expected])
+
+
+def test_a_plateau_is_one_nucleus() -> None:
+    heights = np.array([[0, 5, 5, 5, 0], [0, 5, 0, 5, 0], [0, 5, 0, 5, 0]], np.uint16)
+    np.testing.assert_array_equal(_part(heights > 0, heights, 0.1), heights > 0)
