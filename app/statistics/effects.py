@@ -1,0 +1,206 @@
+"""The answer about a table: every condition against its control, its curve, and the plates it stands on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from app.errors import TableError
+from app.statistics.aggregate import Values
+from app.statistics.dunnett import Dunnett
+from app.statistics.families import NO_BLOCK, Compared, compared
+from app.statistics.multiplicity import Correction, adjust
+from app.statistics.results import Estimate, StatisticsWarning, Student
+from app.statistics.schema import VERSION, ConditionEffect, Effects, EndpointEffects
+from app.statistics.table_curves import condition_curves
+from app.statistics.table_plates import plates_of
+from app.statistics.well_table import LABELS, WellTable, well_table
+
+Test = Literal["t", "rank", "permutation"]
+
+
+@dataclass(frozen=True)
+class EffectOptions:
+    """What can be asked of a table.
+
+    Attributes
+    ----------
+    endpoints
+        Columns of numbers. More than one are corrected for.
+    control
+        The condition that is the negative control, where the column `control` does not say.
+    replicate
+        The column whose values are the replicates; see `families.compared`.
+    block
+        The column whose values treated and control share, or `none`; see `families.compared`.
+    correction
+        For several endpoints: `holm` or `benjamini-hochberg`.
+    test
+        `t` (Welch's, paired, or Dunnett's), or `rank` or `permutation`: these only where so many replicates can reach
+        0.05.
+    """
+
+    endpoints: tuple[str, ...] = ("count",)
+    control: str | None = None
+    replicate: str | None = None
+    block: str | None = None
+    correction: Correction = "holm"
+    test: Test = "t"
+
+
+def effects(table: Mapping[str, Sequence[Any]], options: EffectOptions = EffectOptions()) -> Effects:
+    """What the treatments of a table did.
+
+    Parameters
+    ----------
+    table
+        Columns of text or numbers, one row a well (or an image, of which those of a well are averaged): `well` (or
+        `image`) and `condition`; perhaps `plate`, `dose`, `dose_unit`, `replicate`, `control` (`negative`,
+        `positive`); and the endpoints. Empty cells and NA are missing.
+    options
+        What is asked.
+
+    Raises
+    ------
+    TableError
+        The table cannot answer; the message says what to change.
+
+    Examples
+    --------
+    >>> table = {
+    ...     "well": ["A1", "A2", "A3", "B1", "B2", "B3"],
+    ...     "condition": ["DMSO"] * 3 + ["drug"] * 3,
+    ...     "control": ["negative"] * 3 + [""] * 3,
+    ...     "count": [100, 101, 108, 80, 85, 90],
+    ... }
+    >>> (effect,) = effects(table).endpoints[0].comparisons
+    >>> effect.n_treated, effect.difference, round(effect.p_value, 4)
+    (3, -18.0, 0.0097)
+    """
+    if not options.endpoints:
+        raise TableError("No endpoint was named; name at least one column of numbers.")
+    named = {name for name in (options.replicate, options.block) if name not in (None, NO_BLOCK, *LABELS)}
+    wells = well_table(table, options.endpoints, options.control, sorted(filter(None, named)))
+    answers = [_endpoint(wells, endpoint, options) for endpoint in options.endpoints]
+    return Effects(
+        version=VERSION,
+        n_wells=wells.well.size,
+        plates=tuple(np.unique(wells.plate).tolist()),
+        control=tuple(np.unique(wells.condition[wells.is_negative]).tolist()),
+        correction=options.correction,
+        endpoints=tuple(_corrected(answers, options.correction)),
+        warnings=wells.warnings,
+    )
+
+
+def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> EndpointEffects:
+    values = wells.endpoints[endpoint]
+    results = compared(wells, values, options.replicate, options.block)
+    curves, unfitted = condition_curves(wells, values)
+    n_tested = sum(result.comparison.difference.standard_error is not None for result in results)
+    return EndpointEffects(
+        endpoint=endpoint,
+        comparisons=tuple(_effect(result, wells, options.test, max(n_tested, 1)) for result in results),
+        curves=curves,
+        plates=plates_of(wells, endpoint),
+        warnings=(*_missing(wells, values, results), *unfitted),
+    )
+
+
+def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) -> ConditionEffect:
+    comparison = result.comparison
+    estimate = comparison.difference
+    same = wells.condition == result.condition
+    unit = str(wells.unit[same][0]) or None
+    effect = ConditionEffect(
+        condition=result.condition,
+        dose=result.dose,
+        dose_unit=unit if result.dose is not None else None,
+        replicate=result.replicate,
+        block=result.block,
+        n_treated=comparison.n_treated,
+        n_control=comparison.n_control,
+        mean_treated=comparison.mean_treated,
+        mean_control=comparison.mean_control,
+        sd_treated=comparison.sd_treated,
+        sd_control=comparison.sd_control,
+        difference=estimate.value,
+        difference_interval=estimate.confidence_interval(),
+        ratio=comparison.ratio.value if comparison.ratio else None,
+        ratio_interval=comparison.ratio.confidence_interval() if comparison.ratio else None,
+        test=comparison.method,
+        statistic=estimate.statistic,
+        degrees_of_freedom=_degrees_of_freedom(estimate),
+        p_value=comparison.p_value,
+        p_adjusted=comparison.p_value,
+        hedges_g=comparison.hedges_g,
+        hedges_g_interval=comparison.hedges_g_interval(),
+        ssmd=comparison.ssmd,
+        power=comparison.power,
+        warnings=(*result.warnings, *comparison.warnings),
+    )
+    return effect if test == "t" else _permuted(effect, result, test, n_comparisons)
+
+
+def _permuted(effect: ConditionEffect, result: Compared, test: Test, n_comparisons: int) -> ConditionEffect:
+    """The same with the p of a rank or permutation test, by Bonferroni's bound for several comparisons."""
+    if effect.p_value is None:
+        return effect
+    found = result.permutation(test == "rank", n_comparisons)
+    names = (
+        ("Mann-Whitney test", "Wilcoxon's signed-rank test")
+        if test == "rank"
+        else ("permutation test", "sign-flip test")
+    )
+    name = names[result.block is not None]
+    if found.p_value is None:
+        said = StatisticsWarning(
+            "level_out_of_reach",
+            f"So few replicates cannot reach 0.05 by a {name}: the smallest p is {found.smallest_p_value:.3g}, for "
+            f"one of {n_comparisons} comparisons. Use the t test, or more replicates.",
+        )
+        return replace(effect, test=name, p_value=None, p_adjusted=None, warnings=(*effect.warnings, said))
+    p_value = min(1.0, found.p_value * n_comparisons)
+    return replace(effect, test=name, p_value=p_value, p_adjusted=p_value)
+
+
+def _degrees_of_freedom(estimate: Estimate) -> float | None:
+    return estimate.reference.degrees_of_freedom if isinstance(estimate.reference, (Student, Dunnett)) else None
+
+
+def _corrected(answers: Sequence[EndpointEffects], correction: Correction) -> Iterator[EndpointEffects]:
+    """Adjusts p over the endpoints of each condition and dose."""
+    of_condition: dict[tuple[str, float | None], list[float | None]] = {}
+    for answer in answers:
+        for effect in answer.comparisons:
+            of_condition.setdefault((effect.condition, effect.dose), []).append(effect.p_value)
+    adjusted = {key: iter(adjust(p_values, correction)) for key, p_values in of_condition.items()}
+    for answer in answers:
+        effects_of = (replace(one, p_adjusted=next(adjusted[one.condition, one.dose])) for one in answer.comparisons)
+        yield replace(answer, comparisons=tuple(effects_of))
+
+
+def _missing(wells: WellTable, values: Values, results: Sequence[Compared]) -> Iterator[StatisticsWarning]:
+    n_missing = int(np.isnan(values).sum())
+    if n_missing:
+        said = f"{n_missing} of {values.size} wells have no value and were left out."
+        yield StatisticsWarning("missing_wells", said)
+    compared_with = {(result.condition, result.dose) for result in results}
+    doses = [None if np.isnan(dose) else float(dose) for dose in wells.dose]
+    lost = {
+        (condition, dose)
+        for condition, dose, negative in zip(wells.condition.tolist(), doses, wells.is_negative)
+        if not negative and (condition, dose) not in compared_with
+    }
+    if lost:
+        names = ", ".join(sorted(condition if dose is None else f"{condition} at {dose:g}" for condition, dose in lost))
+        yield StatisticsWarning("not_compared", f"No well with a value, or no control with one: {names}.")
+    sizes = [result.comparison.n_treated for result in results]
+    usual = max(sizes, key=lambda size: (sizes.count(size), size), default=0)
+    fewer = [result for result in results if result.comparison.n_treated < usual]
+    if fewer and not n_missing:
+        names = ", ".join(one.condition if one.dose is None else f"{one.condition} at {one.dose:g}" for one in fewer)
+        yield StatisticsWarning(
+            "missing_wells", f"Fewer replicates than the usual {usual}: {names}. Are wells missing?"
+        )

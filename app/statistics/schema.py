@@ -1,0 +1,220 @@
+"""The answer about a table, as plain numbers: one versioned schema for every door."""
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from app.statistics.power import PowerNote
+from app.statistics.results import Interval, StatisticsWarning
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ConditionEffect:
+    """One condition, at one dose, against its control. Differences are treated minus control, in the endpoint's unit.
+
+    Attributes
+    ----------
+    condition, dose, dose_unit
+        What was compared; dose and unit are None where there is none.
+    replicate, block
+        What n counts (`well`, `plate`, ...), and what treated and control share.
+    n_treated, n_control
+        Replicates; in blocks the blocks that hold both.
+    mean_treated, mean_control, sd_treated, sd_control
+        Of the replicates.
+    difference, difference_interval
+        Of the means, and its 95 % interval; of several comparisons with one control a simultaneous one.
+    ratio, ratio_interval
+        Of geometric means, its interval symmetric on the logarithm.
+    test
+        The test of `p_value`.
+    statistic, degrees_of_freedom
+        Of the difference.
+    p_value
+        Two-sided; of several comparisons with one control that of the family.
+    p_adjusted
+        Corrected for the number of endpoints too.
+    hedges_g, hedges_g_interval, ssmd
+        The difference in standard deviations.
+    power
+        What could have been seen.
+    warnings
+        Why a number is None, or what should be known before one is used.
+    """
+
+    condition: str
+    dose: float | None
+    dose_unit: str | None
+    replicate: str
+    block: str | None
+    n_treated: int
+    n_control: int
+    mean_treated: float
+    mean_control: float
+    sd_treated: float | None
+    sd_control: float | None
+    difference: float
+    difference_interval: Interval | None
+    ratio: float | None
+    ratio_interval: Interval | None
+    test: str
+    statistic: float | None
+    degrees_of_freedom: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    hedges_g: float | None
+    hedges_g_interval: Interval | None
+    ssmd: float | None
+    power: PowerNote | None
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True)
+class EffectiveDose:
+    """A dose with `percent` of the effect, its two standard errors and its profile interval."""
+
+    percent: float
+    dose: float | None
+    standard_error_hessian: float | None
+    standard_error_jacobian: float | None
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class ConditionCurve:
+    """The dose-response curve of a condition. Doses are in `dose_unit`.
+
+    Attributes
+    ----------
+    relative_to_control
+        Whether responses were divided by the mean of their plate's negative controls, as they are for several plates.
+    n_responses, n_doses, n_plates
+        What was fitted; controls are dose 0.
+    ec50, ec50_interval, slope, slope_interval, lower, upper
+        Profile intervals; an end that the doses do not bound is None.
+    effective_doses
+        ED10, ED50 and ED90.
+    effect_p_value, lack_of_fit_p_value, residual_deviation
+        p of no dependence on the dose, p of a curve that fits, and what is left over.
+    warnings
+        What the doses do not tell.
+    """
+
+    condition: str
+    dose_unit: str | None
+    relative_to_control: bool
+    n_responses: int
+    n_doses: int
+    n_plates: int
+    ec50: float | None
+    ec50_interval: Interval
+    slope: float | None
+    slope_interval: Interval
+    lower: float
+    upper: float
+    effective_doses: tuple[EffectiveDose, ...]
+    effect_p_value: float
+    lack_of_fit_p_value: float | None
+    residual_deviation: float
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Positive against negative controls of a plate."""
+
+    condition: str
+    dose: float | None
+    n_negative: int
+    n_positive: int
+    z_prime: float | None
+    robust_z_prime: float | None
+    ssmd: float | None
+    robust_ssmd: float | None
+
+
+@dataclass(frozen=True)
+class PlateQuality:
+    """One plate.
+
+    Attributes
+    ----------
+    plate, n_wells
+        Its name, and its wells that have a value.
+    control_mean, control_cv_percent
+        Of the negative controls.
+    control_edge_mean, control_inside_mean
+        Of the negative controls in the outermost rows and columns, and of the others.
+    separations
+        One for each positive control.
+    edge_difference, edge_p_value, row_gradient, column_gradient, gradient_p_value
+        See `plate_quality.PositionEffects`.
+    warnings
+        What is wrong with the plate, or cannot be told.
+    """
+
+    plate: str
+    n_wells: int
+    control_mean: float | None
+    control_cv_percent: float | None
+    control_edge_mean: float | None
+    control_inside_mean: float | None
+    separations: tuple[Separation, ...]
+    edge_difference: float | None
+    edge_p_value: float | None
+    row_gradient: float | None
+    column_gradient: float | None
+    gradient_p_value: float | None
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True)
+class EndpointEffects:
+    """Everything about one endpoint."""
+
+    endpoint: str
+    comparisons: tuple[ConditionEffect, ...]
+    curves: tuple[ConditionCurve, ...]
+    plates: tuple[PlateQuality, ...]
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The whole answer.
+
+    Attributes
+    ----------
+    version
+        Of this schema: fields are only ever added.
+    n_wells, plates, control
+        Of the table; `control` names the conditions of the negative controls.
+    correction
+        Of p for several endpoints.
+    endpoints
+        One for each that was asked for.
+    warnings
+        Of the table as a whole.
+    """
+
+    version: int
+    n_wells: int
+    plates: tuple[str, ...]
+    control: tuple[str, ...]
+    correction: str
+    endpoints: tuple[EndpointEffects, ...]
+    warnings: tuple[StatisticsWarning, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as dictionaries, lists, text and numbers: what JSON holds. Intervals have `low` and `high`."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, (Interval, StatisticsWarning)):
+        return value._asdict()
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
