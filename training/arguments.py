@@ -15,7 +15,7 @@ def data_arguments() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="PATH",
-        help="a data set as downloaded, zip or folder, in Kaggle's or BBBC039's layout; repeatable",
+        help="a data set, zip or folder: images/ and labels/, or Kaggle's or BBBC039's layout; repeatable",
     )
     return parser
 

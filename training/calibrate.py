@@ -1,5 +1,6 @@
 """Chooses what the post-processing needs to know of a network, on the validation split."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,16 +9,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from app.segmentation.binarise import binarise
-from app.segmentation.maps import Maps, Predictor
-from app.segmentation.measure import confidence_features
-from app.segmentation.metrics import Matching, match, matched, pixel_scores, pooled_accuracy
-from app.segmentation.model_card import Calibration, Confidence, Normalisation
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import find_nuclei
-from app.segmentation.regions import Regions
+from app.engine.pipeline import find_nuclei
+from app.evaluation.matching import Matching, match, matched, pixel_scores, pooled_accuracy
+from app.inference.model_card import Calibration, Confidence, Normalisation
+from app.inference.predictions import Predictions, Predictor
+from app.measurement.measure import confidence_features
+from app.measurement.regions import Regions
+from app.options import SegmentationOptions
 from app.segmentation.split import select
+from app.segmentation.threshold import apply_threshold
 from training.dataset import Sample
+from training.splits import Splits, group_name
 from training.targets import normalised_image
 
 THRESHOLDS = tuple(np.round(np.arange(0.05, 0.96, 0.05), 2).tolist())
@@ -32,39 +34,51 @@ _RIDGE = 1e-3
 class Predicted(NamedTuple):
     """An image's maps and its true labels `(H, W)`."""
 
-    maps: Maps
+    maps: Predictions
     truth: NDArray[np.int32]
 
 
-def calibrate(predictor: Predictor, samples: Sequence[Sample], normalisation: Normalisation) -> Calibration:
+def calibrate(
+    predictor: Predictor, samples: Sequence[Sample], splits: Splits, normalisation: Normalisation
+) -> Calibration:
     """All of a network's calibration.
 
     The threshold is the one with the best mean IoU. Of the marker depths and minimum areas with which an image's count
     is off by no more than 1 % on average, up or down, those with the best pooled AP50 are taken; where there are none,
-    those with the least count error.
+    those with the least count error. In these means a group of the splits counts as much as one image without a group,
+    since its images are alike.
     """
-    predicted = []
+    predicted, weights = [], group_weights(samples, splits)
     for sample in tqdm(samples, desc="Predicting val", unit="image"):
         image = normalised_image(sample, normalisation)
         predicted.append(Predicted(predictor.predict(image), sample.labels(image.shape[:2])))
-    threshold = max(THRESHOLDS, key=lambda value: _mean_iou(predicted, value))
+    threshold = max(THRESHOLDS, key=lambda value: _mean_iou(predicted, weights, value))
     candidates = [
-        (_merit(matchings), Calibration(threshold=threshold, marker_depth=depth, min_area_px=area))
+        (_merit(matchings, weights), Calibration(threshold=threshold, marker_depth=depth, min_area_px=area))
         for depth in tqdm(MARKER_DEPTHS, desc="Marker depth")
         for area, matchings in _matchings(predicted, threshold, depth).items()
     ]
     best = max(candidates, key=lambda candidate: candidate[0])[1]
-    known = [maps.unlikeness for maps, _ in predicted if maps.unlikeness is not None]
+    known = [maps.ood_score for maps, _ in predicted if maps.ood_score is not None]
     calibration: Calibration = best.model_copy(
         update={"confidence": fit_confidence(predicted, best), "largest_unlikeness": max(known, default=None)}
     )
     return calibration
 
 
-def _mean_iou(predicted: Sequence[Predicted], threshold: float) -> float:
-    return float(
-        np.mean([pixel_scores(truth > 0, binarise(maps.probability, threshold)).iou for maps, truth in predicted])
-    )
+def group_weights(samples: Sequence[Sample], splits: Splits) -> NDArray[np.float64]:
+    """How much each image counts where all images of a group count as much as one image without a group."""
+    groups = [
+        group_name(image_id, splits[image_id]) if image_id in splits and splits[image_id].group else image_id
+        for image_id in (sample.image_id for sample in samples)
+    ]
+    n_images = Counter(groups)
+    return np.array([1 / n_images[group] for group in groups])
+
+
+def _mean_iou(predicted: Sequence[Predicted], weights: NDArray[np.float64], threshold: float) -> float:
+    ious = [pixel_scores(truth > 0, apply_threshold(maps.probability, threshold)).iou for maps, truth in predicted]
+    return float(np.average(ious, weights=weights))
 
 
 def _matchings(predicted: Sequence[Predicted], threshold: float, depth: float) -> dict[int, list[Matching]]:
@@ -78,19 +92,19 @@ def _matchings(predicted: Sequence[Predicted], threshold: float, depth: float) -
     return matchings
 
 
-def _merit(matchings: Sequence[Matching]) -> tuple[float, float]:
-    # Each image counts alike, and none for more than half: a field of fragments must not decide for all others.
+def _merit(matchings: Sequence[Matching], weights: NDArray[np.float64]) -> tuple[float, float]:
+    # No image counts for more than half: a field of fragments must not decide for all others.
     errors = [
         np.clip(
             (matching.fp - matching.fn) / max(1, matching.tp + matching.fn), -_MOST_OF_ONE_IMAGE, _MOST_OF_ONE_IMAGE
         )
         for matching in matchings
     ]
-    count_error = abs(float(np.mean(errors)))
+    count_error = abs(float(np.average(errors, weights=weights)))
     return -max(count_error, LARGEST_COUNT_ERROR), pooled_accuracy(matchings)
 
 
-def _labels(maps: Maps, calibration: Calibration) -> NDArray[np.int32]:
+def _labels(maps: Predictions, calibration: Calibration) -> NDArray[np.int32]:
     return find_nuclei(maps, SegmentationOptions(), calibration)[2]
 
 

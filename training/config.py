@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.segmentation.model_card import Normalisation
+from app.inference.model_card import Normalisation
 
 # Of the whole image, that become 0 and 1.
 PERCENTILES = (1.0, 99.8)
@@ -29,8 +29,8 @@ class TrainingConfig(BaseModel):
     sampling
         `resized`: every image once an epoch, resized to `image_size_px`, as the original recipe does. `crops`: as many
         varied crops of `image_size_px` an epoch as there are images, at the images' own resolution.
-    empty_part
-        Of the crops, those that are text or noise and hold no nuclei.
+    empty_part, scene_part
+        Of the crops, those that are text or noise and hold no nuclei, and those that are composed of two images.
     optimiser
         `adam` (Kingma & Ba 2015), or `muon`, see `training.muon`.
     learning_rate, cooldown
@@ -51,6 +51,7 @@ class TrainingConfig(BaseModel):
     sampling: Literal["resized", "crops"] = "resized"
     image_size_px: tuple[int, int]
     empty_part: float = Field(0, ge=0, le=1)
+    scene_part: float = Field(0, ge=0, le=1)
     normalisation: Normalisation = Normalisation(low_percentile=PERCENTILES[0], high_percentile=PERCENTILES[1])
     batch_size: int = Field(gt=0)
     epochs: int = Field(gt=0)
@@ -75,6 +76,7 @@ _FAST = TrainingConfig(
     sampling="crops",
     image_size_px=(256, 256),
     empty_part=0.04,
+    scene_part=0.1,
     batch_size=4,
     epochs=46,
     optimiser="muon",

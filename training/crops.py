@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.augment import recolour, warp
+from training.augment import vary, warp
 from training.config import TrainingConfig
 from training.dataset import Sample
 from training.empty import empty_image
@@ -16,15 +16,31 @@ from training.splits import Splits
 from training.targets import WEIGHT, Arrays, instance_targets, read_all
 
 _UINT16_MAX = 65_535
+# To each side.
+_SEAM_PX = 2
 
 
 class Annotated(NamedTuple):
-    """One image in memory: `image` uint16 (H, W, 3), `target` uint8 (H, W, 5), a typical nucleus's diameter."""
+    """One image in memory.
+
+    Attributes
+    ----------
+    image, target
+        uint16 (H, W, 3), and uint8 (H, W, 5), see `training.targets.instance_targets`.
+    diameter_px
+        Of a typical nucleus.
+    modality, dataset
+        Together they are the image's kind.
+    n_nuclei
+        How many are marked in it.
+    """
 
     image: NDArray[np.uint16]
     target: NDArray[np.uint8]
     diameter_px: float
     modality: str
+    dataset: str = ""
+    n_nuclei: int = 0
 
 
 def load_annotated(samples: Sequence[Sample], splits: Splits, config: TrainingConfig, name: str) -> list[Annotated]:
@@ -45,6 +61,8 @@ def load_annotated(samples: Sequence[Sample], splits: Splits, config: TrainingCo
                 instance_targets(labels),
                 diameter_px,
                 splits[sample.image_id].modality,
+                sample.tree.name,
+                int(np.count_nonzero(areas)),
             )
         )
     return annotated
@@ -53,30 +71,60 @@ def load_annotated(samples: Sequence[Sample], splits: Splits, config: TrainingCo
 class Crops:
     """Crop `n` depends on `n` and the seed alone, so that a resumed run repeats an unbroken one.
 
-    An image is drawn with a probability in inverse proportion to the square root of how many there are of its modality:
-    rare kinds come more often than they occur, but not as often as common ones.
+    A kind, which is one data set's images of one modality, is drawn in proportion to the cube root of its images and
+    nuclei: rare kinds come more often than they occur, but not as often as common ones. Within a kind images are alike.
     """
 
     def __init__(self, annotated: Sequence[Annotated], config: TrainingConfig) -> None:
         self._annotated = annotated
         self._config = config
-        n_images = Counter(image.modality for image in annotated)
-        weights = np.array([n_images[image.modality] ** -0.5 for image in annotated])
+        kinds = [(image.dataset, image.modality) for image in annotated]
+        n_images, n_marked = Counter(kinds), Counter(kinds)
+        for kind, image in zip(kinds, annotated, strict=True):
+            n_marked[kind] += image.n_nuclei
+        weights = np.array([n_marked[kind] ** (1 / 3) / n_images[kind] for kind in kinds])
         self._probabilities = weights / weights.sum()
+        self._modalities = np.array([image.modality for image in annotated])
 
     def crop(self, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Image `(*image_size_px, 3)` and target `(*image_size_px, 5)` of crop `n`."""
         generator = np.random.default_rng((self._config.seed, n))
         if self._config.empty_part and generator.random() < self._config.empty_part:
             return self._empty(generator)
-        chosen = self._annotated[generator.choice(len(self._annotated), p=self._probabilities)]
-        image, target = warp(chosen.image, chosen.target, chosen.diameter_px, self._config.image_size_px, generator)
-        return recolour(image, generator), target
+        chosen = int(generator.choice(len(self._annotated), p=self._probabilities))
+        if self._config.scene_part and generator.random() < self._config.scene_part:
+            image, target = self._scene(chosen, generator)
+        else:
+            image, target = self._warped(chosen, self._config.image_size_px, generator)
+        return vary(image, target, generator)
+
+    def _warped(
+        self, chosen: int, size_px: tuple[int, int], generator: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        one = self._annotated[chosen]
+        return warp(one.image, one.target, one.diameter_px, size_px, generator)
+
+    def _scene(self, chosen: int, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Two images of one modality side by side, each at its own scale; nothing is learned at their seam."""
+        alike = np.where(self._modalities == self._modalities[chosen], self._probabilities, 0)
+        other = int(generator.choice(len(alike), p=alike / alike.sum()))
+        axis = int(generator.integers(2))
+        length = self._config.image_size_px[axis]
+        seam = int(generator.integers(length // 4, 3 * length // 4))
+        sizes = [list(self._config.image_size_px) for _ in range(2)]
+        sizes[0][axis], sizes[1][axis] = seam, length - seam
+        parts = [
+            self._warped(number, (size[0], size[1]), generator)
+            for number, size in zip((chosen, other), sizes, strict=True)
+        ]
+        image, target = (np.concatenate(both, axis) for both in zip(*parts, strict=True))
+        np.moveaxis(target, axis, 0)[seam - _SEAM_PX : seam + _SEAM_PX, :, WEIGHT] = 0
+        return image, target
 
     def _empty(self, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         size_px = self._config.image_size_px
         target = np.divide(instance_targets(np.zeros(size_px, np.int32)), np.iinfo(np.uint8).max, dtype=np.float32)
-        return recolour(empty_image(size_px, generator), generator), target
+        return vary(empty_image(size_px, generator), target, generator)
 
     def batches(self, first_crop: int) -> tf.data.Dataset:
         """Batches from one crop on, prepared beside the training."""
@@ -92,7 +140,11 @@ class Crops:
 
 
 def middles(annotated: Sequence[Annotated], config: TrainingConfig) -> Arrays:
-    """The unvaried crop in the middle of each image, for validation; beyond the image's edge as in `warp`."""
+    """The unvaried crop in the middle of each image, for validation; beyond the image's edge as in `warp`.
+
+    In an order that mixes the kinds: the loss is taken batch by batch, and a batch of tiny images alone would count as
+    much as one of large ones.
+    """
 
     def middle(array: NDArray[Any], beyond: Literal["symmetric", "constant"]) -> NDArray[np.float32]:
         missing = [max(0, size - length) for size, length in zip(config.image_size_px, array.shape)]
@@ -103,6 +155,7 @@ def middles(annotated: Sequence[Annotated], config: TrainingConfig) -> Arrays:
         cut: NDArray[np.float32] = padded[window].astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
         return cut
 
-    images = [middle(one.image, "symmetric") for one in annotated]
-    targets = [middle(one.target, "constant") for one in annotated]
+    mixed = [annotated[index] for index in np.random.default_rng(config.seed).permutation(len(annotated))]
+    images = [middle(one.image, "symmetric") for one in mixed]
+    targets = [middle(one.target, "constant") for one in mixed]
     return Arrays(np.array(images), np.array(targets))

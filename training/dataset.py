@@ -1,11 +1,11 @@
-"""Reads the public data sets as they are downloaded: a zip or a folder, in Kaggle's or BBBC039's layout."""
+"""Reads annotated images from a zip or a folder: images and labels side by side, Kaggle's layout, or BBBC039's."""
 
 import hashlib
 import logging
 import re
 import zipfile
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import EmptyUploadError, ImageError, KaryometerError
-from app.segmentation.decode import decode_image, decode_mask
-from app.segmentation.split import label
+from app.evaluation.truth import read_truth
+from app.reading.decode import decode_image
 
 logger = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 
 MAX_PIXELS = 100_000_000
+_PLAIN = re.compile(
+    r"(?:^|/)(?:images/(?P<image>[^/]+)\.(?:png|tiff?|jpe?g|bmp|webp)|labels/(?P<mask>[^/]+)\.(?:png|tiff?))$", re.I
+)
 _KAGGLE = re.compile(r"(?:^|/)(?P<id>[^/]+)/(?P<part>images|masks)/(?P<file>[^/]+)\.png$")
 _BBBC039 = re.compile(r"(?:^|/)(?:images/(?P<image>[^/]+)\.tif|masks/(?P<mask>[^/]+)\.png)$")
 _BBBC039_LISTS: dict[str, Split] = {"training.txt": "train", "validation.txt": "val", "test.txt": "test"}
@@ -33,10 +36,17 @@ class DatasetError(KaryometerError):
 
 
 class FileTree:
-    """The files below a folder or inside a zip, addressed by their path with forward slashes."""
+    """The files below a folder or inside a zip, addressed by their path with forward slashes.
+
+    Attributes
+    ----------
+    name
+        That of the folder, or of the zip without its suffix.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.name = root.resolve().name if root.is_dir() else root.stem
         if root.is_dir():
             self._zip = None
             found: Iterable[str] = (file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
@@ -44,7 +54,7 @@ class FileTree:
             self._zip = zipfile.ZipFile(root)
             found = (name for name in self._zip.namelist() if not name.endswith("/"))
         else:
-            raise DatasetError(f"{root} is neither a folder nor a zip file; give the path of the downloaded data set.")
+            raise DatasetError(f"{root} is neither a folder nor a zip file; give the path of the data set.")
         self.paths = sorted(path for path in found if "__MACOSX" not in path)
 
     def read(self, path: str) -> bytes:
@@ -67,10 +77,13 @@ class Sample:
 
     Attributes
     ----------
+    image_id
+        Names the image in splits files: its file's name without the suffix, after the data set's name and a slash where
+        images and labels lie side by side (`tnbc/01_1`).
     image_path, mask_paths
         Where image and masks lie in `tree`.
     masks_are_labels
-        True where one mask holds several nuclei, the connected components of equal value (BBBC039); else one a nucleus.
+        True where one mask holds several nuclei, the connected components of equal value; else one a nucleus.
     listed_split
         The split that the data set itself names, if any.
     """
@@ -125,23 +138,14 @@ class Sample:
 
     def _mask(self, path: str, shape: tuple[int, int]) -> NDArray[np.int32]:
         try:
-            mask = decode_mask(self.tree.read(path), MAX_PIXELS)
+            labels = read_truth(self.tree.read(path), MAX_PIXELS, one_nucleus=not self.masks_are_labels).labels
         except (ImageError, EmptyUploadError) as exc:
             raise DatasetError(f"{path}: {exc}") from exc
-        if mask.shape != shape:
+        if labels.shape != shape:
             raise DatasetError(
-                f"{path} is {mask.shape[0]} x {mask.shape[1]} pixels, its image {shape[0]} x {shape[1]}."
+                f"{path} is {labels.shape[0]} x {labels.shape[1]} pixels, its image {shape[0]} x {shape[1]}."
             )
-        return _components(mask) if self.masks_are_labels else (mask > 0).astype(np.int32)
-
-
-def _components(mask: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Connected components of equal value."""
-    labels = np.zeros(mask.shape, np.int32)
-    for value in np.unique(mask[mask > 0]):
-        of_value = label(mask == value)
-        labels += np.where(of_value > 0, of_value + labels.max(), 0)
-    return labels
+        return labels
 
 
 def find_samples(roots: Iterable[Path]) -> list[Sample]:
@@ -150,19 +154,34 @@ def find_samples(roots: Iterable[Path]) -> list[Sample]:
     Raises
     ------
     DatasetError
-        A root holds neither layout, or images and masks do not pair up; the message names the files.
+        A root holds no known layout, images and masks do not pair up, or two images have the same id; the message names
+        the files.
     """
     samples: list[Sample] = []
     for root in roots:
         tree = FileTree(root)
-        found = list(_bbbc039_samples(tree)) or list(_kaggle_samples(tree))
+        found = list(_plain_samples(tree)) or list(_bbbc039_samples(tree)) or list(_kaggle_samples(tree))
         if not found:
             raise DatasetError(
-                f"{root} holds neither Kaggle's layout (<id>/images/<id>.png, <id>/masks/*.png) nor BBBC039's "
+                f"{root} holds no layout that is read: images/NAME.png or .tif with labels/NAME.png or .tif (one value "
+                "a nucleus, 0 is background), Kaggle's (<id>/images/<id>.png, <id>/masks/*.png), or BBBC039's "
                 "(images/*.tif, masks/*.png)."
             )
         samples += found
+    n_images = Counter(sample.image_id for sample in samples)
+    twice = sorted(image_id for image_id, n in n_images.items() if n > 1)
+    if twice:
+        raise DatasetError(f"The data have several images of the same id: {', '.join(twice)}; rename these files.")
     return sorted(samples, key=lambda sample: sample.image_id)
+
+
+def _plain_samples(tree: FileTree) -> Iterator[Sample]:
+    images, masks = _pairs(tree, _PLAIN)
+    if not masks:
+        return
+    _require_pairs(tree, {name: len(images[name]) == len(masks[name]) == 1 for name in images | masks})
+    for name, (path,) in images.items():
+        yield Sample(f"{tree.name}/{name}", tree, path, tuple(masks[name]), masks_are_labels=True)
 
 
 def _kaggle_samples(tree: FileTree) -> Iterator[Sample]:
@@ -176,24 +195,28 @@ def _kaggle_samples(tree: FileTree) -> Iterator[Sample]:
 
 
 def _bbbc039_samples(tree: FileTree) -> Iterator[Sample]:
-    images, masks = {}, {}
-    for path in tree.paths:
-        if match := _BBBC039.search(path):
-            if match["image"]:
-                images[match["image"]] = path
-            else:
-                masks[match["mask"]] = path
+    images, masks = _pairs(tree, _BBBC039)
     if not images:
         return
-    _require_pairs(tree, {image_id: image_id in images and image_id in masks for image_id in images | masks})
+    _require_pairs(tree, {name: len(images[name]) == len(masks[name]) == 1 for name in images | masks})
     listed = {
         PurePosixPath(line.strip()).stem: split
         for path in tree.paths
         if (split := _BBBC039_LISTS.get(PurePosixPath(path).name))
         for line in tree.read(path).decode().split()
     }
-    for image_id, path in images.items():
-        yield Sample(image_id, tree, path, (masks[image_id],), True, listed.get(image_id))
+    for name, (path,) in images.items():
+        yield Sample(name, tree, path, tuple(masks[name]), True, listed.get(name))
+
+
+def _pairs(tree: FileTree, layout: re.Pattern[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Paths of images and of masks by their file's name without the suffix."""
+    images: dict[str, list[str]] = defaultdict(list)
+    masks: dict[str, list[str]] = defaultdict(list)
+    for path in tree.paths:
+        if match := layout.search(path):
+            (images if match["image"] else masks)[match["image"] or match["mask"]].append(path)
+    return images, masks
 
 
 def _require_pairs(tree: FileTree, is_paired: dict[str, bool]) -> None:

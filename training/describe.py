@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.segmentation.model_card import ModelCard
+from app.inference.model_card import ModelCard
 from training.evaluate import table
 
 PAGE_NAME = "MODEL_CARD.md"
@@ -33,6 +33,7 @@ def page(card: ModelCard) -> str:
         "## Data",
         "",
         f"{data.name}; {data.licence}; {n_images} images. What is called test was never trained or tuned on.",
+        *(line for attribution in data.attributions for line in ("", attribution)),
         "",
         "## Figures",
         "",

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.segmentation.binarise import binarise, threshold_value
-from app.segmentation.measure import confidences
-from app.segmentation.metrics import (
+from app.engine.pipeline import find_nuclei, predict_at_scale
+from app.engine.scale import calibration_at
+from app.evaluation.matching import (
     Matching,
     average_precision,
     match_all,
@@ -19,11 +19,13 @@ from app.segmentation.metrics import (
     pooled_accuracy,
     pooled_f1,
 )
-from app.segmentation.model_card import Evaluation
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter, find_nuclei
-from app.segmentation.regions import Regions
-from training.dataset import MAX_PIXELS, Sample
+from app.inference.load import Model, load_model
+from app.inference.model_card import Evaluation
+from app.measurement.measure import confidences
+from app.measurement.regions import Regions
+from app.options import SegmentationOptions
+from app.segmentation.threshold import apply_threshold, threshold_value
+from training.dataset import Sample
 from training.splits import Splits
 from training.targets import resize_image, resize_mask
 
@@ -87,30 +89,28 @@ def evaluate(
     DatasetError
         An image or mask cannot be read.
     """
-    segmenter = Segmenter.load(folder, "auto", MAX_PIXELS)
-    everything = [
-        score(segmenter, sample, splits, options) for sample in tqdm(samples, desc="Evaluating", unit="image")
-    ]
+    model = load_model(folder, "auto")
+    everything = [score(model, sample, splits, options) for sample in tqdm(samples, desc="Evaluating", unit="image")]
     return by_modality(everything)
 
 
-def score(segmenter: Segmenter, sample: Sample, splits: Splits, options: SegmentationOptions) -> ImageScores:
+def score(model: Model, sample: Sample, splits: Splits, options: SegmentationOptions) -> ImageScores:
     """Score one image."""
-    image = segmenter.normalise(sample.image())
+    image = model.normalise(sample.image())
     truth = sample.labels(image.shape[:2])
-    maps = segmenter.predict(image, options)
-    labels = find_nuclei(maps, options, segmenter.card.calibration)[2]
-    small_probability = segmenter.predict(resize_image(image, ORIGINAL_SIZE_PX), options).probability
-    small_mask = binarise(small_probability, threshold_value(small_probability, "mean"))
+    maps, choice = predict_at_scale(model, image, options)
+    labels = find_nuclei(maps, options, calibration_at(model.card.calibration, choice.scale))[2]
+    small_probability = model.predict(resize_image(image, ORIGINAL_SIZE_PX), options.quality).probability
+    small_mask = apply_threshold(small_probability, threshold_value(small_probability, "mean"))
     mean = threshold_value(maps.probability, "mean")
     return replace(
         score_labels(sample, splits, truth, labels),
         iou_by_rule={
-            "iou_half": pixel_scores(truth > 0, binarise(maps.probability, 0.5)).iou,
-            "iou_mean": pixel_scores(truth > 0, binarise(maps.probability, mean)).iou,
+            "iou_half": pixel_scores(truth > 0, apply_threshold(maps.probability, 0.5)).iou,
+            "iou_mean": pixel_scores(truth > 0, apply_threshold(maps.probability, mean)).iou,
             "iou_original": pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
         },
-        confidence=confidences(Regions(labels), maps, segmenter.card.calibration.confidence),
+        confidence=confidences(Regions(labels), maps, model.card.calibration.confidence),
         is_true=matched(labels, truth, 0.5),
     )
 

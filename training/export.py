@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from app.segmentation import model_card
-from app.segmentation.load import load_predictor
-from app.segmentation.model_card import ModelCard
+from app.inference import model_card
+from app.inference.load import load_predictor
+from app.inference.model_card import ModelCard
 from training.architectures import ARCHITECTURES, COARSEST_PX
 from training.calibrate import calibrate
 from training.config import TrainingConfig
@@ -30,15 +30,22 @@ from training.targets import normalised_image
 _N_EXAMPLES, _EXAMPLE_PX = 36, 512
 
 
-def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: str, folder: Path) -> ModelCard:
+def export(
+    run: Run,
+    samples: Sequence[Sample],
+    data_name: str,
+    data_licence: str,
+    folder: Path,
+    attributions: Sequence[str] = (),
+) -> ModelCard:
     """Calibrate the run's best network on its validation split and write it with its card into `folder`.
 
     Parameters
     ----------
     run, samples
         A training run of at least one epoch, and the data that it was started with.
-    data_name, data_licence
-        What the card says of the data.
+    data_name, data_licence, attributions
+        What the card says of the data, and whom it names.
     folder
         `<models>/<name>/<version>`.
 
@@ -63,7 +70,7 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
         if serving.contract.quantised_name:
             quantise(serving, _examples(train_samples, config), written / serving.contract.quantised_name)
         predictor = load_predictor(written, serving.contract, "auto")
-        calibration = calibrate(predictor, samples_of(samples, splits, "val"), config.normalisation)
+        calibration = calibrate(predictor, samples_of(samples, splits, "val"), splits, config.normalisation)
         shutil.copyfile(run.history_path, written / run.history_path.name)
         card = ModelCard(
             name=folder.parent.name,
@@ -81,6 +88,7 @@ def export(run: Run, samples: Sequence[Sample], data_name: str, data_licence: st
             data=model_card.Data(
                 name=data_name,
                 licence=data_licence,
+                attributions=tuple(attributions),
                 sha256=run.data_sha256,
                 splits_sha256=splits_digest(splits),
                 n_images=dict(Counter(assignment.split for assignment in splits.values())),

@@ -1,4 +1,4 @@
-"""The commands `train`, `evaluate` and `export`."""
+"""The commands `train`, `evaluate`, `export` and `leave-out`."""
 
 import argparse
 import logging
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.errors import KaryometerError
-from app.segmentation.model_card import NAME_PATTERN
+from app.inference.load import require_tensorflow
+from app.inference.model_card import NAME_PATTERN
 from training.arguments import command_line, data_arguments
 from training.config import PRESETS
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments, argparse.Namespace(command_line=command_line("training", arguments)))
     try:
+        require_tensorflow("Training", extra="training")
         options.command(options)
     except KaryometerError as exc:
         logger.error("%s", exc)
@@ -37,13 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{train,evaluate,export}")
+    commands = parser.add_subparsers(required=True, metavar="{train,evaluate,export,leave-out}")
 
     data = data_arguments()
     train = commands.add_parser("train", parents=[data], help="train a network", description="Train a network.")
     train.add_argument("--preset", choices=sorted(PRESETS), default="original", help="configuration (%(default)s)")
     train.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoints and logs go")
-    train.add_argument("--splits", type=Path, metavar="CSV", help="image_id,split,modality; without it a seeded split")
+    train.add_argument(
+        "--splits",
+        type=Path,
+        action="append",
+        metavar="CSV",
+        help="image_id,split,modality,group; repeatable; without it a seeded split",
+    )
     train.add_argument(
         "--begin-with", type=Path, metavar="FOLDER", help="an exported model whose weights are the first"
     )
@@ -66,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--version", type=_name, required=True, help="the model's version")
     export.add_argument("--data-name", required=True, metavar="TEXT", help="what the card calls the data")
     export.add_argument("--data-licence", required=True, metavar="TEXT", help="the data's licence, CC0-1.0 for one")
+    export.add_argument(
+        "--data-attribution", action="append", default=[], metavar="TEXT", help="for the card: whom to name; repeatable"
+    )
     export.set_defaults(command=_export)
 
     evaluate = commands.add_parser(
@@ -75,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Score an exported model on one split, through the very steps that the service runs.",
     )
     evaluate.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="a folder that export wrote")
-    evaluate.add_argument("--splits", type=Path, metavar="CSV", help="which image belongs to which split")
+    evaluate.add_argument(
+        "--splits", type=Path, action="append", metavar="CSV", help="which image belongs to which split; repeatable"
+    )
     evaluate.add_argument("--split", choices=("train", "val", "test"), default="test", help="(%(default)s)")
     evaluate.add_argument("--quality", choices=("fast", "best"), default="fast", help="(%(default)s)")
     evaluate.add_argument("--report", type=Path, metavar="MARKDOWN", help="write the table here")
@@ -84,6 +97,20 @@ def _parser() -> argparse.ArgumentParser:
         "--limit", action="append", default=[], metavar="TEXT", help="for the card: what it is bad at; repeatable"
     )
     evaluate.set_defaults(command=_evaluate)
+
+    leave_out = commands.add_parser(
+        "leave-out",
+        help="write a splits file that keeps groups or modalities for testing",
+        description="Write a splits file in which all images of the named groups and modalities are test: a network "
+        "trained by it shows what to expect of patients or kinds of image that it never saw.",
+    )
+    leave_out.add_argument("--splits", type=Path, action="append", required=True, metavar="CSV", help="repeatable")
+    leave_out.add_argument(
+        "--group", action="append", default=[], metavar="DATA/GROUP", help="a data set's group, tnbc/03 for one"
+    )
+    leave_out.add_argument("--modality", action="append", default=[], metavar="NAME", help="a modality; repeatable")
+    leave_out.add_argument("--output", type=Path, required=True, metavar="CSV", help="the file to write")
+    leave_out.set_defaults(command=_leave_out)
     return parser
 
 
@@ -97,7 +124,7 @@ def _name(text: str) -> str:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from app.segmentation.predict import choose_device
+    from app.inference.savedmodel import choose_device
     from training.crops import load_annotated, middles
     from training.dataset import data_digest, find_samples
     from training.run import Run
@@ -115,7 +142,7 @@ def _train(options: argparse.Namespace) -> None:
     config = PRESETS[options.preset].changed(**{name: value for name, value in changes.items() if value is not None})
     n_epochs = min(options.epochs or _ENDLESS, _ENDLESS if config.minutes else config.epochs)
     samples = find_samples(options.data)
-    splits = read_splits(options.splits) if options.splits else make_splits(samples, config.seed)
+    splits = read_splits(*options.splits) if options.splits else make_splits(samples, config.seed)
     chosen = {split: samples_of(samples, splits, split) for split in ("train", "val")}
     run = Run(options.run)
     digest = data_digest(samples)
@@ -133,20 +160,27 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from app.segmentation.predict import choose_device
+    from app.inference.savedmodel import choose_device
     from training.dataset import find_samples
     from training.export import export
     from training.run import Run
 
     choose_device("auto")
     folder = options.models / options.name / options.version
-    export(Run(options.run), find_samples(options.data), options.data_name, options.data_licence, folder)
+    export(
+        Run(options.run),
+        find_samples(options.data),
+        options.data_name,
+        options.data_licence,
+        folder,
+        options.data_attribution,
+    )
     logger.info("Wrote %s.", folder)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from app.segmentation.model_card import Evaluation, read_model_card
-    from app.segmentation.options import SegmentationOptions
+    from app.inference.model_card import Evaluation, read_model_card
+    from app.options import SegmentationOptions
     from training.dataset import find_samples
     from training.describe import write_page
     from training.evaluate import evaluate, report
@@ -154,7 +188,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     samples, splits, split = find_samples(options.data), {}, "all"
     if options.splits:
-        splits, split = read_splits_of(samples, options.splits), options.split
+        splits, split = read_splits_of(samples, *options.splits), options.split
         samples = samples_of(samples, splits, split)
     evaluation = Evaluation(
         command=options.command_line,
@@ -173,3 +207,10 @@ def _evaluate(options: argparse.Namespace) -> None:
         card = card.model_copy(update={"evaluations": card.evaluations | {name: evaluation}})
         card.write(options.model)
         write_page(card, options.model)
+
+
+def _leave_out(options: argparse.Namespace) -> None:
+    from training.splits import leave_out, read_splits, write_splits
+
+    write_splits(leave_out(read_splits(*options.splits), options.group, options.modality), options.output)
+    logger.info("Wrote %s.", options.output)

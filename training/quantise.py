@@ -19,7 +19,7 @@ _SCOPE = "quantised"
 
 
 def quantise(serving: Serving, images: Iterable[NDArray[np.float32]], path: Path) -> None:
-    """Write what `app.segmentation.predict_quantised` runs: a LiteRT model with the signature of the SavedModel.
+    """Write what `app.inference.litert` runs: a LiteRT model with the signature of the SavedModel.
 
     The network's weights and activations become int8 (Jacob et al. 2018, arXiv:1712.05877); what is made of its answers
     stays float32. Without padding inside: sides must be multiples of `COARSEST_PX`.

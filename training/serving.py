@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from app.segmentation.model_card import Contract
+from app.inference.model_card import Contract
 from training.architectures import COARSEST_PX, DEEPEST
 from training.config import TrainingConfig
 from training.dataset import Sample
@@ -107,7 +107,7 @@ def separate(heads: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """The maps that the service gets from those of the heads, all `(N, H, W, 1)` in [0, 1].
 
     `distance` is the mean of the inner distance, whose ridges are broad and follow a nucleus's shape, and of the
-    nearness to the centroid that the offset tells, which has but one peak; on val the mean parted neighbours better
+    nearness to the centroid that the offset tells, which has but one peak; on val the mean separated neighbours better
     than either.
     """
     outputs = {"probability": heads["probability"]}

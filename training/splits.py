@@ -12,7 +12,7 @@ import numpy as np
 from training.dataset import DatasetError, Sample, Split
 
 SPLIT_NAMES: tuple[Split, ...] = get_args(Split)
-COLUMNS = ("image_id", "split", "modality")
+COLUMNS = ("image_id", "split", "modality", "group")
 
 # The original recipe: 70 of 670 images are kept for the report; a tenth of the others is validated on.
 TEST_FRACTION = 70 / 670
@@ -23,44 +23,92 @@ _BRIGHT_MEAN = 0.5
 
 
 class Assignment(NamedTuple):
-    """One row of a splits file."""
+    """One row of a splits file; images of one group, a patient for one, belong to the same split."""
 
     split: Split
     modality: str
+    group: str = ""
 
 
 Splits = dict[str, Assignment]
 
 
-def read_splits(path: Path) -> Splits:
-    """Read a CSV with the columns `image_id`, `split` and, optionally, `modality`.
+def read_splits(*paths: Path) -> Splits:
+    """Read CSVs with the columns `image_id`, `split` and, optionally, `modality` and `group`; together they are one.
 
     Raises
     ------
     DatasetError
-        The file is missing, lacks a column, names an image twice, or has a split other than train, val, test.
+        A file is missing or lacks a column, an image has two rows, a split is not train, val or test, or a group has
+        two splits.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as exc:
-        raise DatasetError(f"{path}: the splits file cannot be read ({exc.strerror}).") from exc
     splits: Splits = {}
-    for number, row in enumerate(rows, start=2):
-        image_id = row.get("image_id")
-        split: Split | None = next((name for name in SPLIT_NAMES if name == row.get("split")), None)
-        if not image_id or split is None:
-            raise DatasetError(f"{path}, line {number}: needs an image_id and a split of {', '.join(SPLIT_NAMES)}.")
-        if image_id in splits:
-            raise DatasetError(f"{path}, line {number}: {image_id} has a split already.")
-        splits[image_id] = Assignment(split, row.get("modality") or "unknown")
+    for path in paths:
+        for number, row in enumerate(_rows(path), start=2):
+            image_id = row.get("image_id")
+            split: Split | None = next((name for name in SPLIT_NAMES if name == row.get("split")), None)
+            if not image_id or split is None:
+                raise DatasetError(f"{path}, line {number}: needs an image_id and a split of {', '.join(SPLIT_NAMES)}.")
+            if image_id in splits:
+                raise DatasetError(f"{path}, line {number}: {image_id} has a split already.")
+            splits[image_id] = Assignment(split, row.get("modality") or "unknown", row.get("group") or "")
+    _require_whole_groups(splits)
     return splits
 
 
-def read_splits_of(samples: Iterable[Sample], path: Path) -> Splits:
-    """The rows of these samples; the file may name images of other data sets too."""
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as exc:
+        raise DatasetError(f"{path}: the splits file cannot be read ({exc.strerror}).") from exc
+
+
+def _require_whole_groups(splits: Splits) -> None:
+    """Images of one patient look alike: with some to learn from, the others would seem easier than a new patient's."""
+    chosen: dict[str, str] = {}
+    for image_id, row in splits.items():
+        group = group_name(image_id, row)
+        if row.group and chosen.setdefault(group, row.split) != row.split:
+            raise DatasetError(f"Group {group} is in {chosen[group]} and, with {image_id}, in {row.split}.")
+
+
+def group_name(image_id: str, row: Assignment) -> str:
+    """An image's group, after its data set's name where the image's id has that; groups belong to one data set.
+
+    Examples
+    --------
+    >>> group_name("tnbc/03_2", Assignment("train", "histology", "03"))
+    'tnbc/03'
+    """
+    dataset, slash, _ = image_id.rpartition("/")
+    return dataset + slash + row.group
+
+
+def leave_out(splits: Splits, groups: Sequence[str], modalities: Sequence[str]) -> Splits:
+    """The splits with all images of these groups (see `group_name`) and modalities in `test`.
+
+    Raises
+    ------
+    DatasetError
+        No image belongs to one of them.
+    """
+    known = {group_name(image_id, row) for image_id, row in splits.items() if row.group}
+    unknown = sorted({*groups} - known) + sorted({*modalities} - {row.modality for row in splits.values()})
+    if unknown:
+        raise DatasetError(f"The splits have no group or modality {', '.join(unknown)}.")
+    return {
+        image_id: row._replace(split="test")
+        if (row.group and group_name(image_id, row) in groups) or row.modality in modalities
+        else row
+        for image_id, row in splits.items()
+    }
+
+
+def read_splits_of(samples: Iterable[Sample], *paths: Path) -> Splits:
+    """The rows of these samples; the files may name images of other data sets too."""
     ids = {sample.image_id for sample in samples}
-    return {image_id: row for image_id, row in read_splits(path).items() if image_id in ids}
+    return {image_id: row for image_id, row in read_splits(*paths).items() if image_id in ids}
 
 
 def write_splits(splits: Splits, path: Path) -> None:
@@ -72,8 +120,8 @@ def write_splits(splits: Splits, path: Path) -> None:
 
 
 def splits_digest(splits: Splits) -> str:
-    """SHA-256 over the sorted rows."""
-    rows = (",".join((image_id, *assignment)) for image_id, assignment in sorted(splits.items()))
+    """SHA-256 over the sorted rows; groups decide nothing in a training, and are left out."""
+    rows = (",".join((image_id, row.split, row.modality)) for image_id, row in sorted(splits.items()))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from tqdm import tqdm
 
-from app.segmentation.model_card import Normalisation
-from app.segmentation.normalise import normalise
+from app.inference.model_card import Normalisation
+from app.inference.normalise import normalise
 from training.config import TrainingConfig
 from training.dataset import DatasetError, Sample
 

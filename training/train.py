@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm.keras import TqdmCallback
 
-from app.segmentation.model_card import Contract
+from app.inference.model_card import Contract
 from training.architectures import ARCHITECTURES
 from training.config import TrainingConfig
 from training.crops import Annotated, Crops

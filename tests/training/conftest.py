@@ -11,6 +11,7 @@ from training.main import main
 
 N_IMAGES = 12
 ABOUT_DATA = ["--data-name", "synthetic discs", "--data-licence", "CC0-1.0"]
+ABOUT_DATA += ["--data-attribution", "Drawn by A. Uthor, 2020."]
 
 
 def kaggle_files() -> dict[str, bytes]:
@@ -54,6 +55,22 @@ def bbbc039_files() -> dict[str, bytes]:
         "bbbc039/images/field.tif": tiff(picture(mask[..., 0].astype(np.int32), np.uint16)),
         "bbbc039/masks/field.png": png(mask),
         "bbbc039/metadata/validation.txt": b"field.png\n",
+    }
+
+
+def plain_files() -> dict[str, bytes]:
+    """An 8-bit and a 16-bit image beside their labels, of which one value has two pieces."""
+    labels = np.zeros((20, 30), np.int32)
+    labels[2:8, 2:8] = 300
+    labels[2:8, 8:14] = 7
+    labels[12:18, 20:26] = 7
+    return {
+        "images/a.png": png(picture(labels)),
+        "labels/a.tif": tiff(labels.astype(np.uint16)),
+        "images/b.b.tif": tiff(picture(labels, np.uint16)),
+        "labels/b.b.png": png(labels.astype(np.uint16)),
+        "README.md": b"text",
+        "images/.DS_Store": b"nothing",
     }
 
 

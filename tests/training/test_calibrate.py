@@ -1,15 +1,20 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import expit
 
-from app.segmentation.maps import Maps
-from app.segmentation.measure import confidence_features
-from app.segmentation.metrics import Matching, match
-from app.segmentation.model_card import Calibration
-from app.segmentation.regions import Regions
-from tests.synthetic import discs
-from training.calibrate import Predicted, _matchings, _merit, fit_confidence
+from app.evaluation.matching import Matching, match
+from app.inference.model_card import Calibration
+from app.inference.predictions import Predictions
+from app.measurement.measure import confidence_features
+from app.measurement.regions import Regions
+from tests.synthetic import discs, png
+from tests.training.conftest import write_folder
+from training.calibrate import Predicted, _matchings, _merit, fit_confidence, group_weights
+from training.dataset import find_samples
+from training.splits import Assignment
 from training.unlikeness import fit_familiar, unlikeness
 
 CALIBRATION = Calibration(threshold=0.5, marker_depth=0.1, min_area_px=0)
@@ -26,7 +31,7 @@ def scene(seed: int) -> Predicted:
             probability[nucleus] = 0.5 + (certainty - 0.5) / 2
             if generator.random() < certainty:
                 truth[nucleus] = truth.max() + 1
-    return Predicted(Maps(probability), truth)
+    return Predicted(Predictions(probability), truth)
 
 
 def test_confidence_is_the_part_of_nuclei_that_are_true() -> None:
@@ -45,7 +50,7 @@ def test_confidence_is_the_part_of_nuclei_that_are_true() -> None:
 
 
 def test_no_nuclei_leave_the_confidence_as_it_is() -> None:
-    nothing = Predicted(Maps(np.zeros((8, 8), np.float32)), np.zeros((8, 8), np.int32))
+    nothing = Predicted(Predictions(np.zeros((8, 8), np.float32)), np.zeros((8, 8), np.int32))
     assert fit_confidence([nothing], CALIBRATION).probability_slope == 1
 
 
@@ -53,8 +58,9 @@ def test_an_unbiased_count_comes_before_ap50() -> None:
     truth = discs((40, 80), (20, 20, 8), (20, 60, 8))
     probability = (truth > 0).astype(np.float32) * 0.9
     probability[:3, :3] = 0.9
-    matchings = _matchings([Predicted(Maps(probability), truth)], 0.5, 0.1)
-    assert _merit(matchings[16]) > _merit(matchings[0])
+    matchings = _matchings([Predicted(Predictions(probability), truth)], 0.5, 0.1)
+    one = np.ones(1)
+    assert _merit(matchings[16], one) > _merit(matchings[0], one)
 
 
 def counted(n_true: int, n_invented: int) -> Matching:
@@ -65,9 +71,19 @@ def counted(n_true: int, n_invented: int) -> Matching:
 
 
 def test_one_odd_image_does_not_decide_the_count() -> None:
-    unbiased, odd = [counted(100, 0)] * 60, counted(100, 900)
-    assert _merit([*unbiased, odd])[0] == _merit(unbiased)[0]
-    assert _merit([counted(100, 3)] * 60)[0] < _merit([*unbiased, odd])[0]
+    unbiased, odd, alike = [counted(100, 0)] * 60, counted(100, 900), np.ones(61)
+    assert _merit([*unbiased, odd], alike)[0] == _merit(unbiased, alike[1:])[0]
+    assert _merit([counted(100, 3)] * 60, alike[1:])[0] < _merit([*unbiased, odd], alike)[0]
+
+
+def test_a_group_counts_as_one_image(tmp_path: Path) -> None:
+    names = ("a", "b", "c", "d", "e")
+    files = {f"{part}/{name}.png": png(np.zeros((4, 4), np.uint8)) for name in names for part in ("images", "labels")}
+    samples = find_samples([write_folder(files, tmp_path / "set")])
+    splits = {f"set/{name}": Assignment("val", "unknown", group) for name, group in zip("abcd", ("1", "1", "1", ""))}
+    np.testing.assert_allclose(group_weights(samples, splits), [1 / 3, 1 / 3, 1 / 3, 1, 1])
+    many, few = [counted(10, 4)] * 3, [counted(10, 0)] * 2
+    assert _merit(many + few, group_weights(samples, splits))[0] == pytest.approx(-0.4 / 3)
 
 
 def test_unlike_images_are_far_and_the_familiar_ones_about_one() -> None:

@@ -3,51 +3,53 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.segmentation.model_card import CARD_NAME, read_model_card
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
+from app.engine.engine import Engine, Limits
+from app.inference.load import Model, load_model
+from app.inference.model_card import CARD_NAME, read_model_card
+from app.options import SegmentationOptions
 from tests.conftest import DATA
 
 
 @pytest.fixture(scope="module")
-def segmenter(tiny_crops_model: Path) -> Segmenter:
+def model(tiny_crops_model: Path) -> Model:
     """The tiny model that works at the images' own resolution."""
-    return Segmenter.load(tiny_crops_model, "cpu", 10**6)
+    return load_model(tiny_crops_model, "cpu")
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (32, 64), (33, 70), (100, 7)])
-def test_maps_of_any_size(segmenter: Segmenter, shape: tuple[int, int]) -> None:
-    maps = segmenter.predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32))
+def test_maps_of_any_size(model: Model, shape: tuple[int, int]) -> None:
+    maps = model.predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32))
     assert maps.distance is not None
     for map_ in (maps.probability, maps.distance):
         assert (map_.shape, map_.dtype) == (shape, np.float32)
         assert 0 <= map_.min() <= map_.max() <= 1
 
 
-def test_what_lies_beyond_the_edge_is_the_mirrored_image(segmenter: Segmenter) -> None:
+def test_what_lies_beyond_the_edge_is_the_mirrored_image(model: Model) -> None:
     image = np.random.default_rng(0).random((40, 50, 3), np.float32)
     mirrored = np.pad(image, ((0, 24), (0, 14), (0, 0)), mode="symmetric")
-    ours, of_mirrored = (segmenter.predictor.predict(array).probability for array in (image, mirrored))
+    ours, of_mirrored = (model.predictor.predict(array).probability for array in (image, mirrored))
     np.testing.assert_allclose(ours, of_mirrored[:40, :50], atol=1e-6)
 
 
-def test_both_qualities_answer_maps_of_the_images_size(segmenter: Segmenter) -> None:
+def test_both_qualities_answer_maps_of_the_images_size(model: Model) -> None:
     image = np.random.default_rng(0).random((40, 50, 3), np.float32)
-    best = segmenter.predict(image, SegmentationOptions(quality="best"))
-    fast = segmenter.predict(image, SegmentationOptions())
+    best = model.predict(image, "best")
+    fast = model.predict(image)
     assert best.probability.shape == fast.probability.shape
     assert 0 < np.abs(best.probability - fast.probability).max() < 0.5
 
 
-def test_an_image_unlike_the_training_data_is_warned_of(segmenter: Segmenter, tiny_crops_model: Path) -> None:
+def test_an_image_unlike_the_training_data_is_warned_of(model: Model, tiny_crops_model: Path) -> None:
     card = read_model_card(tiny_crops_model)
     assert card.contract.unlikeness_name == "unlikeness"
     assert card.calibration.largest_unlikeness is not None
     # Discs were learned; a photomicrograph of tissue was not.
-    segmentation = segmenter.segment((DATA / "histology.png").read_bytes(), SegmentationOptions())
-    assert [caveat.code for caveat in segmentation.caveats] == ["unlike_training_data"]
+    result = Engine(model, Limits(10**6)).segment((DATA / "histology.jpg").read_bytes(), SegmentationOptions(scale=1))
+    segmentation = result.planes[0]
+    assert [warning.code for warning in segmentation.warnings] == ["unlike_training_data"]
 
 
 def test_a_network_without_a_distance_says_so(tiny_model: Path) -> None:
     assert '"distance_name": null' in (tiny_model / CARD_NAME).read_text()
-    assert Segmenter.load(tiny_model, "cpu", 10**6).predictor.predict(np.zeros((8, 8, 3), np.float32)).distance is None
+    assert load_model(tiny_model, "cpu").predictor.predict(np.zeros((8, 8, 3), np.float32)).distance is None

@@ -4,9 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.inference.model_card import read_model_card
 from tests.synthetic import png
 from tests.training.conftest import bbbc039_files, write_folder
 from training.dataset import DatasetError, Sample, find_samples
+from training.main import main
 from training.splits import (
     Assignment,
     guess_modality,
@@ -43,7 +45,7 @@ def test_every_image_has_one_split_in_the_recipes_parts(samples: list[Sample]) -
 
 def test_splits_are_stratified(samples: list[Sample]) -> None:
     for split, n_images in {"test": 13, "val": 11}.items():
-        modalities = Counter(modality for name, modality in make_splits(samples, seed=1).values() if name == split)
+        modalities = Counter(row.modality for row in make_splits(samples, seed=1).values() if row.split == split)
         assert modalities["fluorescence"] == pytest.approx(n_images / 2, abs=1)
         assert modalities["histology"] == pytest.approx(n_images / 4, abs=1)
 
@@ -64,7 +66,7 @@ def test_modalities_are_told_apart(modality: str) -> None:
 
 
 def test_written_splits_are_read_back(tmp_path: Path) -> None:
-    splits = {"a": Assignment("train", "histology"), "b": Assignment("test", "unknown")}
+    splits = {"a": Assignment("train", "histology", "patient 1"), "b": Assignment("test", "unknown")}
     write_splits(splits, tmp_path / "splits.csv")
     assert read_splits(tmp_path / "splits.csv") == splits
 
@@ -75,6 +77,10 @@ def test_written_splits_are_read_back(tmp_path: Path) -> None:
         ("image_id,split\na,train\na,val\n", "line 3: a has a split already"),
         ("image_id,split\na,validation\n", "line 2: needs an image_id and a split of train, val, test"),
         ("id,split\na,train\n", "line 2: needs an image_id"),
+        (
+            "image_id,split,group\nset/a,train,7\nset/b,train,8\nset/c,val,7\n",
+            "Group set/7 is in train and, with set/c, in val",
+        ),
     ],
 )
 def test_wrong_splits_files_are_refused_by_line(tmp_path: Path, text: str, sentence: str) -> None:
@@ -82,6 +88,51 @@ def test_wrong_splits_files_are_refused_by_line(tmp_path: Path, text: str, sente
     path.write_text(text)
     with pytest.raises(DatasetError, match=sentence):
         read_splits(path)
+
+
+def test_several_files_are_one(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_text("image_id,split,modality\na,train,histology\n")
+    other.write_text("image_id,split,group\nset/b,val,1\nelsewhere/c,train,1\nset/d,test,\nset/e,train,\n")
+    splits = read_splits(one, other)
+    assert splits["a"] == Assignment("train", "histology")
+    assert splits["set/b"] == Assignment("val", "unknown", "1")
+    assert len(splits) == 5
+    with pytest.raises(DatasetError, match=r"one\.csv, line 2: a has a split already"):
+        read_splits(one, one)
+
+
+def test_the_projects_splits_keep_what_earlier_models_were_trained_on() -> None:
+    splits = read_splits(Path(__file__).parents[2] / "training" / "splits.csv")
+    earlier = {name: row for name, row in splits.items() if "/" not in name}
+    card = read_model_card(Path(__file__).parents[2] / "models" / "fast" / "4")
+    assert splits_digest(earlier) == card.data.splits_sha256
+    assert Counter(row.split for name, row in splits.items() if name.startswith("tnbc/")) == {"train": 33, "val": 4}
+
+
+def test_groups_and_modalities_are_left_out(tmp_path: Path) -> None:
+    path, output = tmp_path / "splits.csv", tmp_path / "left.csv"
+    path.write_text(
+        "image_id,split,modality,group\nset/a,train,histology,1\nset/b,val,histology,2\nother/c,train,histology,1\n"
+        "d,val,brightfield,\ne,train,fluorescence,\nf,test,fluorescence,\n"
+    )
+    command = ["leave-out", "--splits", str(path), "--output", str(output)]
+    assert main([*command, "--group", "set/1", "--modality", "brightfield"]) == 0
+    before, after = read_splits(path), read_splits(output)
+    assert {name for name in before if before[name] != after[name]} == {"set/a", "d"}
+    assert after["set/a"] == before["set/a"]._replace(split="test")
+    assert (after["d"].split, after["f"].split) == ("test", "test")
+
+
+@pytest.mark.parametrize("unknown", [["--group", "1"], ["--group", "set/"], ["--modality", "confocal"]])
+def test_unknown_groups_and_modalities_are_refused(
+    tmp_path: Path, unknown: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "splits.csv"
+    path.write_text("image_id,split,group\nset/a,train,1\nset/b,train,\n")
+    assert main(["leave-out", "--splits", str(path), *unknown, "--output", str(tmp_path / "left.csv")]) == 1
+    assert caplog.messages[-1] == f"The splits have no group or modality {unknown[1]}."
+    assert not (tmp_path / "left.csv").exists()
 
 
 def test_missing_files_and_images_are_named(tmp_path: Path, samples: list[Sample]) -> None:
