@@ -1,71 +1,42 @@
 """Many files from a shell: segmented or scored one after the other, their tables joined."""
 
-import csv
+import errno
 import hashlib
-import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
-import pyarrow
-from pyarrow import parquet
-from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from app import __version__
-from app.errors import KaryometerError
-from app.segmentation.findings import Evaluation, Findings
-from app.segmentation.formats import FILE_FORMATS, FileFormat, encode
-from app.segmentation.metrics import pooled_f1
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
-from app.segmentation.stream import StreamedFindings, Streamer, room_needed
-from app.segmentation.write import streamed_format
-from app.sources import Source
+from app.engine.engine import Engine
+from app.engine.result import Evaluation, Result
+from app.errors import KaryometerError, OutputError
+from app.evaluation.matching import pooled_f1
+from app.export.atomic import atomic_file
+from app.export.formats import FILE_FORMATS, FileFormat, needs_whole, write
+from app.export.joined import join_csv, join_parquet, write_rows
+from app.export.record import Record
+from app.options import SegmentationOptions
+from app.reading.sources import RECORD_ENDING, Failure, Found, Source, read_source
+from app.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME = "nuclei.csv", "summary.csv", "errors.csv"
-_RECORD_ENDING = ".karyometer.json"
+# What is wrong with the name of one image's results, not with the folder of all.
+_OF_ONE_NAME = frozenset(
+    (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL, errno.EILSEQ)
+)
+_JOINED = frozenset(Path(name).stem for name in (NUCLEI_NAME, SUMMARY_NAME, ERRORS_NAME))
 _T = TypeVar("_T")
-
-
-class Failure(NamedTuple):
-    """A file without a result, and why."""
-
-    name: str
-    reason: str
-
-
-class PageRecord(BaseModel):
-    """What is kept of one page: codes of its warnings, its summary, and how it came to be."""
-
-    model_config = ConfigDict(frozen=True)
-
-    warnings: tuple[str, ...]
-    summary: dict[str, Any]
-    provenance: dict[str, Any]
-
-
-class Record(BaseModel):
-    """What is kept of one image beside its files.
-
-    Attributes
-    ----------
-    key
-        Digest of all that decides the result: the image's bytes, the options, the model and this version.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    image: str
-    key: str
-    sha256: str
-    pages: tuple[PageRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -79,8 +50,8 @@ class Report:
 
 
 def segment_files(
-    streamer: Streamer,
-    sources: Sequence[Source],
+    engine: Engine,
+    found: Found,
     options: SegmentationOptions,
     formats: Sequence[FileFormat],
     output: Path,
@@ -94,29 +65,38 @@ def segment_files(
 
     Parameters
     ----------
-    streamer, sources, options
-        What segments which images how; the streamer takes large ones, and its segmenter the others.
+    engine, found, options
+        What segments which images how.
     formats
         Files to write for each image.
     output
         An existing folder.
     n_workers
         Images that are worked on at once; the results do not depend on it.
+
+    Raises
+    ------
+    OutputError
+        The folder cannot be written to, or is full. What is done is kept.
     """
     formats = tuple(dict.fromkeys(("csv", *formats)))
-    work = partial(_segment_file, streamer, options, formats, output)
-    outcomes = _all(work, sources, [source.name for source in sources], n_workers, "Segmenting")
-    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+    joined = [output / NUCLEI_NAME, (output / NUCLEI_NAME).with_suffix(".parquet"), output / SUMMARY_NAME]
+    with _output_told(output):
+        # Those of an earlier run say nothing of this one, which may be stopped before its own are written.
+        for path in (*joined, output / ERRORS_NAME):
+            path.unlink(missing_ok=True)
+    work = partial(_segment_file, engine, options, formats, output)
+    outcomes = _all(work, found.images, [source.name for source in found.images], n_workers, "Segmenting")
+    failures = (*found.failures, *(outcome for outcome in outcomes if isinstance(outcome, Failure)))
     done = [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
     records = [record for record, _ in done]
-    _join_csv(records, output)
-    if "parquet" in formats:
-        _join_parquet(records, output)
-    _write_rows(output / SUMMARY_NAME, (_summary_row(record, page) for record in records for page in record.pages))
-    if failures:
-        _write_rows(output / ERRORS_NAME, ({"file": name, "reason": reason} for name, reason in failures))
-    else:
-        (output / ERRORS_NAME).unlink(missing_ok=True)
+    with _output_told(output):
+        join_csv({record.image: _path(output, record.image, "csv") for record in records}, joined[0])
+        if "parquet" in formats:
+            join_parquet({record.image: _path(output, record.image, "parquet") for record in records}, joined[1])
+        write_rows([row for record in records for row in record.summary_rows], joined[2], ["image"])
+        if failures:
+            write_rows([{"file": name, "reason": reason} for name, reason in failures], output / ERRORS_NAME)
     return Report(
         n_segmented=sum(not skipped for _, skipped in done),
         n_skipped=sum(skipped for _, skipped in done),
@@ -126,7 +106,7 @@ def segment_files(
 
 
 def evaluate_files(
-    segmenter: Segmenter,
+    engine: Engine,
     pairs: Sequence[tuple[Source, Source]],
     options: SegmentationOptions,
     n_workers: int,
@@ -135,12 +115,19 @@ def evaluate_files(
 
     def work(pair: tuple[Source, Source]) -> Evaluation:
         source, mask = pair
-        return segmenter.evaluate(segmenter.segment(source.read(), options), mask.read())
+        with engine.segment(source.path, options, whole_for=["score"]) as result:
+            return engine.evaluate(result, mask.read())
 
     names = [source.name for source, _ in pairs]
     outcomes = _all(work, pairs, names, n_workers, "Scoring")
     scores = {name: one for name, one in zip(names, outcomes, strict=True) if isinstance(one, Evaluation)}
     return scores, tuple(outcome for outcome in outcomes if isinstance(outcome, Failure))
+
+
+def told(error: KaryometerError) -> str:
+    """What is said of an error in a shell: its sentence, and which variable would prevent it."""
+    variable = Settings.variable_for(error)
+    return f"{error} {variable} in the environment sets this." if variable else str(error)
 
 
 def _all(
@@ -151,10 +138,20 @@ def _all(
     def tried(item: Any, name: str) -> _T | Failure:
         try:
             return work(item)
+        except OutputError:
+            # The next image's results could not be written either.
+            workers.shutdown(wait=False, cancel_futures=True)
+            raise
         except KaryometerError as exc:
-            return Failure(name, str(exc))
+            return Failure(name, told(exc))
         except OSError as exc:
             return Failure(name, f"{exc.strerror or exc}.")
+        except MemoryError:
+            return Failure(name, "It needs more memory than there is; crop it, or give --workers 1.")
+        except Exception as exc:
+            # As in the service, what nobody foresaw ends one image's work and not that of all others.
+            logger.exception("%r", name)
+            return Failure(name, f"Karyometer made an error ({type(exc).__name__}); please report what it wrote.")
 
     workers = ThreadPoolExecutor(n_workers)
     try:
@@ -165,123 +162,74 @@ def _all(
 
 
 def _segment_file(
-    streamer: Streamer,
+    engine: Engine,
     options: SegmentationOptions,
     formats: tuple[FileFormat, ...],
     output: Path,
     source: Source,
 ) -> tuple[Record, bool]:
     """The image's record, and whether it had been segmented before."""
-    is_large = source.path.is_file() and streamer.takes(source.path)
-    data = b"" if is_large else source.read()
-    sha256 = _file_digest(source.path) if is_large else hashlib.sha256(data).hexdigest()
-    segmenter = streamer.segmenter
-    decisive = [sha256, options.model_dump_json(), segmenter.card.sha256, segmenter.predictor.dtype, __version__]
+    sha256 = _digest(source.path)
+    model = engine.model
+    decisive = [sha256, options.model_dump_json(), model.card.sha256, model.predictor.dtype, __version__]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
-    files = {name: _path(output, source.name, name) for name in formats}
-    record_path = output / f"{source.name}{_RECORD_ENDING}"
-    if record_path.is_file() and all(path.is_file() for path in files.values()):
-        record = Record.model_validate_json(record_path.read_bytes())
-        if record.key == key:
-            return record, True
+    record_path = output / f"{source.name}{RECORD_ENDING}"
+    known = Record.read(record_path)
+    if known and known.key == key and all(_is_whole(known, name, output) for name in formats):
+        return known, True
 
-    record_path.parent.mkdir(parents=True, exist_ok=True)
-    # The record comes last and vouches for the others.
-    record_path.unlink(missing_ok=True)
-    if is_large:
-        pages: Sequence[Findings] = [_stream_file(streamer, options, files, source)]
-    else:
-        segmented = segmenter.segment_pages(data, options, source.path.name)
-        for name, path in files.items():
-            path.write_bytes(encode(segmented, name))
-        pages = segmented
-    record = Record(
-        image=source.name,
-        key=key,
-        sha256=sha256,
-        pages=tuple(
-            PageRecord(
-                warnings=tuple(caveat.code for caveat in page.caveats), summary=page.summary, provenance=page.provenance
-            )
-            for page in pages
-        ),
-    )
-    record_path.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if source.name.lower() in _JOINED:
+        raise OSError(errno.EEXIST, "Its results would have the names of the joined tables; rename it")
+    with _output_told(output, _OF_ONE_NAME):
+        # Other options' files would pass for this run's.
+        for path in (record_path, *(_path(output, source.name, name) for name in FILE_FORMATS)):
+            path.unlink(missing_ok=True)
+    with engine.segment(source.path, options, Path(source.name).name, needs_whole(formats)) as result:
+        files = {name: _written(result, name, output, source.name) for name in formats}
+        record = Record.of(result, source.name, key, sha256, files)
+    # It comes last and vouches for the others.
+    with _output_told(output, _OF_ONE_NAME), atomic_file(record_path) as file:
+        file.write(record.model_dump_json(indent=1).encode() + b"\n")
     return record, False
 
 
-def _stream_file(
-    streamer: Streamer, options: SegmentationOptions, files: dict[FileFormat, Path], source: Source
-) -> StreamedFindings:
-    writers = {path: streamed_format(name) for name, path in files.items()}
-    with room_needed(), TemporaryDirectory(prefix="karyometer-") as folder:
-        found = streamer.segment(source.path, options, Path(folder), source.path.name)
-        for path, write in writers.items():
-            write(found, path)
-    return found
+def _is_whole(record: Record, name: FileFormat, output: Path) -> bool:
+    path = _path(output, record.image, name)
+    return path.is_file() and _digest(path) == record.files.get(name)
 
 
-def _file_digest(path: Path) -> str:
+def _written(result: Result, name: FileFormat, output: Path, image: str) -> str:
+    """The digest of the file that is written."""
+    path = _path(output, image, name)
+    with _output_told(output, _OF_ONE_NAME), atomic_file(path) as file:
+        write(result, name, file)
+    return _digest(path)
+
+
+@contextmanager
+def _output_told(output: Path, of_one_image: Collection[int] = ()) -> Iterator[None]:
+    """Errors that keep results from being written end the run, but for those of some numbers, which are one image's."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in of_one_image:
+            raise OSError(exc.errno, f"Its results cannot be written: {exc.strerror}") from exc
+        raise OutputError(
+            f"The results cannot be written to {exc.filename or output}: {exc.strerror}. Mend this, then go on with "
+            "--resume."
+        ) from exc
+
+
+def _digest(path: Path) -> str:
+    """Of a file, or of a folder as it is read."""
+    if path.is_dir():
+        return hashlib.sha256(read_source(path)).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _path(output: Path, image: str, file_format: FileFormat) -> Path:
     return output / f"{image}{FILE_FORMATS[file_format].ending}"
-
-
-def _join_csv(records: Iterable[Record], output: Path) -> None:
-    with (output / NUCLEI_NAME).open("w", encoding="utf-8", newline="") as joined:
-        for index, record in enumerate(records):
-            header, *rows = _path(output, record.image, "csv").read_text(encoding="utf-8").splitlines(keepends=True)
-            image = io.StringIO()
-            csv.writer(image, lineterminator="").writerow([record.image])
-            if index == 0:
-                joined.write(f"image,{header}")
-            joined.writelines(f"{image.getvalue()},{row}" for row in rows)
-
-
-def _join_parquet(records: Sequence[Record], output: Path) -> None:
-    if not records:
-        return
-    tables = (parquet.read_table(_path(output, record.image, "parquet")) for record in records)
-    with_image = (
-        table.add_column(0, "image", pyarrow.array([record.image] * len(table), pyarrow.string()))
-        for record, table in zip(records, tables, strict=True)
-    )
-    first = next(with_image)
-    with parquet.ParquetWriter((output / NUCLEI_NAME).with_suffix(".parquet"), first.schema) as writer:
-        writer.write_table(first)
-        for table in with_image:
-            writer.write_table(table)
-
-
-def _summary_row(record: Record, page: PageRecord) -> dict[str, Any]:
-    model, applied = page.provenance["model"], page.provenance["options"]
-    return {
-        "image": record.image,
-        "page": applied["page_applied"],
-        "count": page.summary["count"],
-        **{f"area_{name}_px": value for name, value in page.summary["area_px"].items()},
-        "foreground_fraction": page.summary["foreground_fraction"],
-        "density_per_mm2": page.summary["density_per_mm2"],
-        "warnings": " ".join(page.warnings),
-        "channel": applied["channel_applied"],
-        "pixel_size_um": applied["pixel_size_um_applied"],
-        "threshold": applied["threshold_applied"],
-        "model": f"{model['name']}/{model['version']}",
-        "model_dtype": model["dtype"],
-        "karyometer": page.provenance["karyometer"],
-        "sha256": record.sha256,
-    }
-
-
-def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    written = list(rows)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, written[0] if written else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(written)
 
 
 def mean_scores(scores: Iterable[Evaluation]) -> dict[str, float]:

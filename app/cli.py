@@ -4,10 +4,11 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, get_args
 
 import shtab
@@ -15,20 +16,19 @@ from pydantic import ValidationError
 
 from app import __version__
 from app.api.keys import new_key
-from app.batch import evaluate_files, mean_scores, segment_files
-from app.errors import KaryometerError, OptionError
-from app.isolation import DecodeProcesses
+from app.batch import evaluate_files, mean_scores, segment_files, told
+from app.engine.engine import Engine
+from app.errors import KaryometerError, OptionError, OutputError
+from app.export.formats import FileFormat
+from app.inference.model_card import read_model_card
 from app.logs import JsonFormatter
-from app.main import create_app
+from app.main import create_app, open_engine
 from app.memory import keep_freed_memory
-from app.segmentation.formats import FileFormat
-from app.segmentation.model_card import read_model_card
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
-from app.segmentation.stream import Streamer
+from app.options import SegmentationOptions
+from app.reading.pairing import HOW_PAIRED, pair_masks
+from app.reading.sources import Failure, Found, find_images
 from app.server import serve
 from app.settings import Settings
-from app.sources import find_images, pair_masks
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except KaryometerError as exc:
-        logger.error("%s", exc)
+        logger.error("%s", told(exc))
         return WRONG_USE
     except KeyboardInterrupt:
-        logger.warning("Stopped; `segment --resume` goes on where it was.")
+        logger.warning("Stopped.%s", " Add --resume to go on." if command is _segment else "")
         return INTERRUPTED
 
 
@@ -80,7 +80,8 @@ def _parser() -> argparse.ArgumentParser:
         parents=[work],
         help="count and measure the nuclei of images",
         description="Segment images into a folder: files for each, the joined table nuclei.csv, one row an image in "
-        "summary.csv and, where files failed, errors.csv.",
+        "summary.csv and, where files failed, errors.csv. Links to folders are followed; hidden files, and files below "
+        "a folder with other endings than those of images, are left out and counted.",
     )
     segment.add_argument("paths", nargs="+", metavar="PATH", help="images, folders with images below them, patterns")
     segment.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         parents=[work],
         help="score images against their masks",
-        description="Score the segmentation of images against masks of the same names.",
+        description=f"Score the segmentation of images against their masks. {HOW_PAIRED}.",
     )
     evaluate.add_argument("images", metavar="IMAGES", help="an image, or a folder of images")
     evaluate.add_argument("masks", metavar="MASKS", help="its mask, or a folder of masks")
@@ -131,17 +132,15 @@ def _parser() -> argparse.ArgumentParser:
 def _segment(options: argparse.Namespace) -> int:
     chosen = _segmentation_options(options)
     output: Path = options.output
-    if not options.resume and output.exists() and any(output.iterdir()):
-        raise OptionError(f"{output} is not empty; add --resume to go on with what is in it, or name another folder.")
-    sources, settings = find_images(options.paths, besides=output), Settings.from_environment()
-    with _segmenter(options) as segmenter:
-        output.mkdir(parents=True, exist_ok=True)
-        streamer = Streamer(segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
-        report = segment_files(streamer, sources, chosen, options.format, output, options.workers)
-    for name, reason in report.failures:
-        logger.error("%s: %s", name, reason)
+    found = find_images(options.paths, besides=output)
+    _tell_left_out(found)
+    _make_folder(output, options.resume)
+    with _engine(options) as engine:
+        report = segment_files(engine, found, chosen, options.format, output, options.workers)
+    _tell_failures(report.failures)
     if options.json:
-        _print(json.dumps(asdict(report) | {"failures": [failure._asdict() for failure in report.failures]}))
+        failures = [failure._asdict() for failure in report.failures]
+        _print(json.dumps(asdict(report) | {"failures": failures, "left_out": found.left_out}))
     else:
         logger.info(
             "%d segmented, %d there already, %d failed; %d nuclei. The table is %s.",
@@ -156,11 +155,22 @@ def _segment(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     chosen = _segmentation_options(options)
-    pairs = pair_masks(find_images([options.images]), find_images([options.masks]))
-    with _segmenter(options) as segmenter:
-        scores, failures = evaluate_files(segmenter, pairs, chosen, options.workers)
-    for name, reason in failures:
-        logger.error("%s: %s", name, reason)
+    found = find_images([options.images])
+    _tell_left_out(found)
+    masks = find_images([options.masks], results=True)
+    are_files = not any(Path(path).is_dir() for path in (options.images, options.masks))
+    paired = pair_masks(found.images, masks.images, are_files)
+    if paired.unused:
+        logger.warning(
+            "%d masks are those of no image, such as %s.", len(paired.unused), _printable(paired.unused[0].name)
+        )
+    with _engine(options) as engine:
+        scores, failures = evaluate_files(engine, paired.pairs, chosen, options.workers)
+    failures = (*found.failures, *masks.failures, *paired.failures, *failures)
+    _tell_failures(failures)
+    for name, score in scores.items():
+        for warning in score.mask_warnings:
+            logger.warning("%s: %s", _printable(name), warning.message)
     rows = {name: mean_scores([score]) for name, score in scores.items()}
     if options.json:
         answer = {"images": rows, "all": mean_scores(scores.values()) if scores else None}
@@ -168,10 +178,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     elif scores:
         rows["all"] = mean_scores(scores.values())
         columns = list(rows["all"])
-        width = max(map(len, rows))
+        width = max(len(_printable(name)) for name in rows)
         _print(" " * width + "".join(f"  {column:>17}" for column in columns))
         for name, row in rows.items():
-            _print(f"{name:<{width}}" + "".join(f"  {row[column]:>17.4g}" for column in columns))
+            _print(f"{_printable(name):<{width}}" + "".join(f"  {row[column]:>17.4g}" for column in columns))
     return SOME_FAILED if failures else 0
 
 
@@ -219,12 +229,41 @@ def _segmentation_options(options: argparse.Namespace) -> SegmentationOptions:
         raise OptionError(f"--{name.replace('_', '-')} does not take {error['input']!r}; give {values}.") from exc
 
 
-@contextmanager
-def _segmenter(options: argparse.Namespace) -> Iterator[Segmenter]:
-    settings = Settings.from_environment()
-    with closing(DecodeProcesses(options.workers, settings.max_decode_bytes, settings.max_decode_s)) as decoders:
-        folder = options.model or settings.model
-        yield Segmenter.load(folder, settings.device, settings.max_pixels, call=decoders.call)
+def _make_folder(output: Path, is_resumed: bool) -> None:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        if not is_resumed and any(not path.name.startswith(".") for path in output.iterdir()):
+            raise OptionError(
+                f"{output} is not empty; add --resume to go on with what is in it, or name another folder."
+            )
+        # Some folders only show that they cannot be written to when that is tried.
+        with TemporaryFile(dir=output):
+            pass
+    except OSError as exc:
+        is_file = isinstance(exc, FileExistsError | NotADirectoryError)
+        reason = "a file stands where a folder must be" if is_file else exc.strerror
+        raise OutputError(
+            f"The results cannot be written to {output}: {reason}. Name a folder that can be written to."
+        ) from exc
+
+
+def _tell_left_out(found: Found) -> None:
+    if found.left_out:
+        logger.warning("%s. A file that is named by itself is read whatever its ending.", found.told)
+
+
+def _tell_failures(failures: Iterable[Failure]) -> None:
+    for name, reason in failures:
+        logger.error("%s: %s", _printable(name), reason)
+
+
+def _printable(name: str) -> str:
+    """A file's name may hold what ends a line or moves the cursor."""
+    return name if name.isprintable() else repr(name)
+
+
+def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
+    return open_engine(Settings.from_environment(), options.workers, options.model)
 
 
 def _print(line: Any) -> None:

@@ -19,11 +19,14 @@
     │   └── ImageTooLargeError    more pixels than the limit
     ├── SizeMismatchError         image and ground truth differ in size
     ├── OptionError               an option has no such value
+    ├── TableError                a table does not hold what the question needs
     ├── ChannelNeededError        several channels, and nothing says which holds the nuclei
     ├── FormatError               the result does not fit into the format asked for
     ├── NoRoomError               a temporary file cannot be written
+    ├── OutputError               results cannot be written
     ├── NotReadyError             the model is not loaded, or the service is stopping
     ├── ApiKeyError               the request has no API key, or an unknown one
+    ├── HostError                 the request was meant for another host
     ├── RetryLaterError           a limit is reached for now
     │   ├── QuotaError            the API key has used up its pixels
     │   └── BusyError             the service has as much to do as it may
@@ -32,9 +35,26 @@
 Every message is one plain sentence for the person who sent the request or started the service, and says what to do.
 """
 
+from typing import Literal
+
+# What may have been set too low or wrong, by whoever runs the service or the command; each door says how to set it.
+Setting = Literal[
+    "model",
+    "device",
+    "max_pixels",
+    "max_out_of_core_pixels",
+    "max_out_of_core_bytes",
+    "max_decode_bytes",
+    "max_decode_s",
+]
+
 
 class KaryometerError(Exception):
-    """Base class of every error that Karyometer raises on purpose."""
+    """Base class of every error that Karyometer raises on purpose; `setting` is what would have prevented it."""
+
+    def __init__(self, message: str, setting: Setting | None = None) -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class SettingsError(KaryometerError):
@@ -101,6 +121,10 @@ class OptionError(KaryometerError):
     """An option is unknown or has no such value."""
 
 
+class TableError(KaryometerError):
+    """A table of measurements does not hold what the question that is asked of it needs."""
+
+
 class ChannelNeededError(KaryometerError):
     """The image has several channels, and nothing says which one holds the nuclei."""
 
@@ -113,8 +137,16 @@ class ApiKeyError(KaryometerError):
     """The request has no API key, or one that is not known."""
 
 
+class HostError(KaryometerError):
+    """The request names a host that is not this service's."""
+
+
 class NoRoomError(KaryometerError):
     """A temporary file cannot be written."""
+
+
+class OutputError(KaryometerError):
+    """Results cannot be written where they belong."""
 
 
 class NotReadyError(KaryometerError):

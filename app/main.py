@@ -1,10 +1,10 @@
 """Builds the web application; its lifespan owns the model."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
+from pathlib import Path
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
@@ -16,26 +16,27 @@ from app.api import evaluate, health, metrics, middleware, model, problems, segm
 from app.api.admission import Admission
 from app.api.keys import required_keys
 from app.api.meter import Quota
+from app.batch import told
+from app.engine.engine import Engine, Limits
 from app.errors import ModelError, SettingsError
-from app.isolation import DecodeProcesses
+from app.machine import available_cores
 from app.memory import give_back_freed_memory
-from app.segmentation.pipeline import Segmenter
-from app.segmentation.stream import Streamer
+from app.reading.isolation import DecodeProcesses
 from app.settings import Settings
 
 # Decoding is fast against segmenting, and each takes memory.
 MOST_DECODERS = 8
 
 
-def create_app(settings: Settings | None = None, segmenter: Segmenter | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
     """The service.
 
     Parameters
     ----------
     settings
         Read from the environment if not given.
-    segmenter
-        A ready model, for tests; else the lifespan loads the one that the settings name.
+    engine
+        A ready one, for tests; else the lifespan loads the model that the settings name.
 
     Raises
     ------
@@ -48,12 +49,11 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ExitStack() as held:
-            app.state.segmenter = segmenter or await _load(app, settings, held)
-            app.state.streamer = Streamer(app.state.segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
-            app.state.admission = Admission(settings, os.cpu_count() or 1, partial(_rest, app.state.segmenter))
+            app.state.engine = engine or await _load(app, settings, held)
+            app.state.admission = Admission(settings, available_cores(), partial(_release_memory, app.state.engine))
             held.callback(app.state.admission.close)
             yield
-            app.state.segmenter = app.state.streamer = app.state.admission = None
+            app.state.engine = app.state.admission = None
 
     app: FastAPI = FastAPIOffline(
         title="Karyometer",
@@ -64,13 +64,13 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
         lifespan=lifespan,
     )
     app.state.settings = settings
-    app.state.segmenter = None
-    app.state.streamer = None
+    app.state.engine = None
     app.state.admission = None
     app.state.metrics = metrics.Metrics()
     app.state.quota = Quota(settings.pixels_per_minute)
     app.add_middleware(_OneSentenceRefusal)
-    middleware.install(app, settings.cors_origins, app.state.metrics)
+    only_loopback = keys is None and not settings.allow_anonymous
+    middleware.install(app, settings.cors_origins, app.state.metrics, only_loopback=only_loopback)
     problems.install(app)
     for router in (segment.router, evaluate.router, model.router, metrics.router):
         app.include_router(router, dependencies=[Depends(keys)] if keys else [])
@@ -80,21 +80,34 @@ def create_app(settings: Settings | None = None, segmenter: Segmenter | None = N
     return app
 
 
-async def _load(app: FastAPI, settings: Settings, held: ExitStack) -> Segmenter:
+@contextmanager
+def open_engine(settings: Settings, n_decoders: int, model: Path | None = None) -> Iterator[Engine]:
+    """The engine with a model, which is the settings' unless another is named, and decoders in processes of their own.
+
+    Raises
+    ------
+    ModelError, SettingsError
+        The model cannot be used, or there is no folder for temporary files.
+    """
+    limits = Limits(settings.max_pixels, settings.max_streamed_pixels, settings.max_stream_bytes)
+    with (
+        closing(DecodeProcesses(n_decoders, settings.max_decode_bytes, settings.max_decode_s)) as decoders,
+        closing(Engine.load(model or settings.model, settings.device, limits, decoders.call)) as engine,
+    ):
+        yield engine
+
+
+async def _load(app: FastAPI, settings: Settings, held: ExitStack) -> Engine:
+    n_decoders = min(available_cores(), MOST_DECODERS)
     try:
-        n_decoders = min(os.cpu_count() or 1, MOST_DECODERS)
-        decoders = DecodeProcesses(n_decoders, settings.max_decode_bytes, settings.max_decode_s)
-        held.callback(decoders.close)
-        return await asyncio.to_thread(
-            partial(Segmenter.load, settings.model, settings.device, settings.max_pixels, call=decoders.call)
-        )
+        return await asyncio.to_thread(held.enter_context, open_engine(settings, n_decoders))
     except (ModelError, SettingsError) as exc:
-        app.state.refusal = str(exc)
+        app.state.refusal = told(exc)
         raise
 
 
-def _rest(segmenter: Segmenter) -> None:
-    segmenter.predictor.rest()
+def _release_memory(engine: Engine) -> None:
+    engine.release_memory()
     give_back_freed_memory()
 
 

@@ -21,7 +21,7 @@ def keep_freed_memory() -> None:
     """Keep some of it for the next image, where the C library can be told to.
 
     Every image needs arrays of the same few megabytes. Where they are given back to the system in between, each of
-    their pages costs a fault, which together were a tenth of the time for parting and measuring. All threads take it
+    their pages costs a fault, which together were a tenth of the time for splitting and measuring. All threads take it
     from one place: what each would keep of its own is more, and does not all come back when it is asked for.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

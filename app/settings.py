@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from app.errors import SettingsError
+from app.errors import KaryometerError, Setting, SettingsError
 
 # What browsers send: no path, and no slash at the end.
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
@@ -14,11 +14,19 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 # The service and its model without any image, and the smallest tile.
 MIN_STREAM_BYTES = 832 * 2**20
 
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "4"
+# Beside `app`: in a checkout, in the wheel and in the image.
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "5"
+
+
+# Released variables keep their names.
+_OLDER_NAMES: dict[Setting, str] = {
+    "max_out_of_core_pixels": "max_streamed_pixels",
+    "max_out_of_core_bytes": "max_stream_bytes",
+}
 
 
 class Settings(BaseSettings):
-    """Frozen settings; each field's description says which values it takes.
+    """Frozen settings; each field's description says which values it takes and, after a colon, what it means.
 
     Examples
     --------
@@ -28,41 +36,81 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KARYOMETER_", frozen=True)
 
-    model: Path = Field(DEFAULT_MODEL, description="the folder of an exported model")
-    device: str = Field("auto", pattern=r"^(auto|cpu|gpu:\d+)$", description="auto, cpu or gpu:N")
-    host: str = Field("127.0.0.1", description="the address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="a port from 0 to 65535, 0 for any free one")
-    max_upload_bytes: int = Field(256 * 2**20, gt=0, description="a number of bytes above 0")
-    max_pixels: int = Field(64_000_000, gt=0, description="a number of pixels above 0")
-    max_streamed_pixels: int = Field(2**30, gt=0, description="a number of pixels above 0")
+    model: Path = Field(DEFAULT_MODEL, description="a folder: the exported model that finds the nuclei")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|gpu:\d+)$",
+        description="auto, cpu or gpu:N: where the network computes; auto is the first NVIDIA GPU, else the CPU",
+    )
+    host: str = Field("127.0.0.1", description="an address: where the service listens; 0.0.0.0 is every network")
+    port: int = Field(
+        8000, ge=0, le=65535, description="a port from 0 to 65535: where the service listens; 0 is any free one"
+    )
+    max_upload_bytes: int = Field(256 * 2**20, gt=0, description="a number of bytes above 0: the largest request")
+    max_pixels: int = Field(
+        64_000_000, gt=0, description="a number of pixels above 0: the largest image that is held in memory as a whole"
+    )
+    max_streamed_pixels: int = Field(
+        2**30, gt=0, description="a number of pixels above 0: the largest TIFF that is segmented part by part"
+    )
     max_stream_bytes: int = Field(
         2 * 2**30,
         ge=MIN_STREAM_BYTES,
-        description=f"a number of bytes from {MIN_STREAM_BYTES}, of the memory while a large image is segmented",
+        description=f"a number of bytes from {MIN_STREAM_BYTES}: memory of the service while it segments part by part",
     )
-    max_decode_bytes: int = Field(4 * 2**30, gt=0, description="a number of bytes above 0, for each decoding process")
-    max_decode_s: float = Field(30, gt=0, description="a number of seconds above 0")
+    max_decode_bytes: int = Field(
+        4 * 2**30, gt=0, description="a number of bytes above 0: memory of each process that reads image files"
+    )
+    max_decode_s: float = Field(30, gt=0, description="a number of seconds above 0: how long reading one file may take")
     max_transfer_s: float = Field(
-        120, gt=0, description="a number of seconds above 0, in which an upload must have come and an answer been taken"
+        120,
+        gt=0,
+        description="a number of seconds above 0: how long an upload may take to arrive, and an answer to be fetched",
     )
-    max_held_bytes: int = Field(2**30, gt=0, description="a number of bytes above 0, of all uploads in memory together")
-    max_queued_pixels: int = Field(128_000_000, gt=0, description="a number of pixels above 0, of all that wait")
-    max_wait_s: float = Field(60, gt=0, description="a number of seconds above 0")
-    api_keys_file: Path | None = Field(None, description="a file with a line NAME:DIGEST for each API key")
+    max_held_bytes: int = Field(
+        2**30, gt=0, description="a number of bytes above 0: all uploads that are held in memory together"
+    )
+    max_queued_pixels: int = Field(
+        128_000_000, gt=0, description="a number of pixels above 0: all images that wait for their turn together"
+    )
+    max_wait_s: float = Field(
+        60, gt=0, description="a number of seconds above 0: how long an image may wait for its turn"
+    )
+    api_keys_file: Path | None = Field(
+        None, description="a file with a line NAME:DIGEST for each API key: who may ask; without it nobody needs a key"
+    )
     allow_anonymous: bool = Field(
-        False, description="true or false, whether requests from other machines may come without API keys"
+        False, description="true or false: whether requests from other machines may come without API keys"
     )
     pixels_per_minute: int | None = Field(
-        None, gt=0, description="a number of pixels above 0 that each API key may have segmented in a minute"
+        None,
+        gt=0,
+        description="a number of pixels above 0: what each API key may have segmented in a minute; without keys, all "
+        "callers together",
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
-        (), description="origins such as https://lab.example, with commas between, whose pages may ask"
+        (),
+        description="origins such as https://lab.example, with commas between: other web sites whose pages may ask",
     )
 
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [origin.strip() for origin in value.split(",") if origin.strip()] if isinstance(value, str) else value
+
+    @classmethod
+    def variable_for(cls, error: KaryometerError) -> str | None:
+        """The variable of the environment that sets what the error names, if any.
+
+        Examples
+        --------
+        >>> Settings.variable_for(KaryometerError("The image is too large.", "max_out_of_core_pixels"))
+        'KARYOMETER_MAX_STREAMED_PIXELS'
+        """
+        if error.setting is None:
+            return None
+        name = _OLDER_NAMES.get(error.setting, error.setting)
+        return f"{cls.model_config['env_prefix']}{name.upper()}"
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -77,5 +125,5 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as exc:
             name = str(exc.errors()[0]["loc"][0])
-            wanted = cls.model_fields[name].description
+            wanted = (cls.model_fields[name].description or "").partition(": ")[0]
             raise SettingsError(f"KARYOMETER_{name.upper()} has a value it cannot have; set it to {wanted}.") from exc

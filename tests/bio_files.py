@@ -1,4 +1,7 @@
-"""Writes small files that the extra `bio` reads, from pixels `(T, Z, C, Y, X)` or colours `(Y, X, 3)`."""
+"""Writes small files that the extra `bio` reads, from pixels `(T, Z, C, Y, X)` or colours `(Y, X, 3)`.
+
+All scenes show the same, or those after the first what is `further`.
+"""
 
 import struct
 import tempfile
@@ -14,7 +17,12 @@ PIXEL_SIZE_UM = 0.325
 
 
 def czi(
-    pixels: NDArray, names: Sequence[str] = NAMES, tile: int | None = None, n_scenes: int = 1, **options: Any
+    pixels: NDArray,
+    names: Sequence[str] = NAMES,
+    tile: int | None = None,
+    n_scenes: int = 1,
+    further: NDArray | None = None,
+    **options: Any,
 ) -> bytes:
     """With Zeiss's own writer; `tile` is the width of the tiles that the image is cut into."""
     from pylibCZIrw import czi as pyczi
@@ -27,8 +35,9 @@ def czi(
         with pyczi.create_czi(str(path), **options) as writer:
             for t, z, c in np.ndindex(stack.shape[:3]):
                 for scene in range(n_scenes):
+                    shown = stack if further is None or not scene else further[..., np.newaxis]
                     for left in range(0, width, tile or width):
-                        part = np.ascontiguousarray(stack[t, z, c, :, left : left + (tile or width)])
+                        part = np.ascontiguousarray(shown[t, z, c, :, left : left + (tile or width)])
                         plane = {"T": t, "Z": z, "C": c}
                         writer.write(part, location=(1000 * scene + left, 0), plane=plane, scene=scene)
             size_m = PIXEL_SIZE_UM * 1e-6
@@ -58,7 +67,13 @@ def ome_zarr(path: Path, pixels: NDArray, names: Sequence[str] = NAMES, zarr_for
     return path
 
 
-def lif(pixels: NDArray, names: Sequence[str] = NAMES, n_scenes: int = 1, elements: str = "") -> bytes:
+def lif(
+    pixels: NDArray,
+    names: Sequence[str] = NAMES,
+    n_scenes: int = 1,
+    elements: str = "",
+    further: NDArray | None = None,
+) -> bytes:
     """A header in UTF-16 and one block of memory an image."""
     n_bytes = pixels.itemsize
     plane = n_bytes * pixels.shape[3] * pixels.shape[4]
@@ -92,7 +107,7 @@ def lif(pixels: NDArray, names: Sequence[str] = NAMES, n_scenes: int = 1, elemen
     for scene in range(n_scenes):
         name = f"Block_{scene}"
         made += struct.pack("<IIBQBI", 0x70, 0, 0x2A, pixels.nbytes, 0x2A, len(name)) + name.encode("utf-16-le")
-        made += pixels.tobytes()
+        made += (pixels if further is None or not scene else further).tobytes()
     return made
 
 
@@ -112,7 +127,13 @@ def _variant(name: str, value: Any) -> bytes:
             return head + struct.pack({1: "<?", 3: "<I", 6: "<d"}[kind], value)
 
 
-def nd2(pixels: NDArray, names: Sequence[str] = NAMES, n_scenes: int = 1, is_calibrated: bool = True) -> bytes:
+def nd2(
+    pixels: NDArray,
+    names: Sequence[str] = NAMES,
+    n_scenes: int = 1,
+    is_calibrated: bool = True,
+    further: NDArray | None = None,
+) -> bytes:
     """Version 3, not compressed: chunks, and their map at the end."""
     is_colour = pixels.ndim == 3
     stack = pixels[np.newaxis, np.newaxis, ..., ::-1] if is_colour else np.moveaxis(pixels, 2, -1)
@@ -148,7 +169,9 @@ def nd2(pixels: NDArray, names: Sequence[str] = NAMES, n_scenes: int = 1, is_cal
         "ImageMetadataLV!": _variant("SLxExperiment", loop),
         "CustomData|AcqTimesCache!": bytes(8 * n_scenes * n_times * n_depths),
     }
-    frames = [stack[t, z] for _ in range(n_scenes) for t, z in np.ndindex(n_times, n_depths)]
+    others = stack if further is None else np.moveaxis(further, 2, -1)
+    scenes = [stack, *[others] * (n_scenes - 1)]
+    frames = [shown[t, z] for shown in scenes for t, z in np.ndindex(n_times, n_depths)]
     chunks |= {f"ImageDataSeq|{number}!": bytes(8) + frame.tobytes() for number, frame in enumerate(frames)}
     magic = 0x0ABECEDA
     made = struct.pack("<IIQ32s64s", magic, 32, 64, b"ND2 FILE SIGNATURE CHUNK NAME01!", b"Ver3.0")

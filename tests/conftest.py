@@ -8,19 +8,19 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
-from fastapi.testclient import TestClient
 from hypothesis import settings as hypothesis_settings
 
 from app.main import create_app
 from app.settings import Settings
 from tests import fakes
+from tests.client import TestClient
 
 # Tests time nothing: these machines are noisy.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
 DATA = Path(__file__).parent / "data"
-REAL_IMAGES = ("fluorescence.png", "histology.png", "brightfield.png", "bbbc039.tif")
+REAL_IMAGES = ("fluorescence.tif", "histology.jpg", "immunohistochemistry.png")
 
 
 @pytest.fixture
@@ -28,6 +28,6 @@ def client() -> Iterator[TestClient]:
     """The app in-process, with the fake predictor and small limits."""
     settings = Settings(max_upload_bytes=2_000_000, max_pixels=1_000_000)
     with TestClient(
-        create_app(settings, fakes.segmenter(settings.max_pixels)), raise_server_exceptions=False
+        create_app(settings, fakes.engine(max_pixels=settings.max_pixels)), raise_server_exceptions=False
     ) as client:
         yield client

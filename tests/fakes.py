@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.segmentation.maps import Maps, Predictor
-from app.segmentation.model_card import Architecture, Calibration, Data, ModelCard, Normalisation, Training
-from app.segmentation.pipeline import Segmenter
+from app.engine.engine import Engine, Limits
+from app.engine.result import PlaneResult
+from app.inference.load import Model
+from app.inference.model_card import Architecture, Calibration, Data, ModelCard, Normalisation, Training
+from app.inference.predictions import Predictions, Predictor
+from app.options import SegmentationOptions
 
 DIGEST = "0" * 64
 
@@ -18,9 +21,9 @@ class BrightIsNucleus(Predictor):
 
     dtype = "float32"
 
-    def predict(self, image: NDArray[np.float32]) -> Maps:
+    def predict(self, image: NDArray[np.float32]) -> Predictions:
         """The first channel."""
-        return Maps(np.ascontiguousarray(image[..., 0]))
+        return Predictions(np.ascontiguousarray(image[..., 0]))
 
 
 def card(**changes: Any) -> ModelCard:
@@ -41,6 +44,11 @@ def card(**changes: Any) -> ModelCard:
     return ModelCard(**fields | changes)
 
 
-def segmenter(max_pixels: int = 1_000_000) -> Segmenter:
-    """A ready segmenter that needs no TensorFlow."""
-    return Segmenter(BrightIsNucleus(), card(), max_pixels)
+def engine(predictor: Predictor | None = None, max_pixels: int = 1_000_000, **changes: Any) -> Engine:
+    """A ready engine that needs no TensorFlow; `changes` are its card's."""
+    return Engine(Model(predictor or BrightIsNucleus(), card(**changes)), Limits(max_pixels))
+
+
+def segment(data: bytes, options: SegmentationOptions | None = None, **choices: Any) -> PlaneResult:
+    """The one plane that such an engine makes of an image."""
+    return engine(**choices).segment(data, options or SegmentationOptions()).planes[0]

@@ -9,7 +9,7 @@ from benchmarks.gigapixel import Cost, report, write_mosaic
 from tests.conftest import DATA
 
 
-@pytest.mark.parametrize(("name", "shape"), [("bbbc039.tif", (600, 600)), ("histology.png", (600, 600, 3))])
+@pytest.mark.parametrize(("name", "shape"), [("fluorescence.tif", (600, 600)), ("histology.jpg", (600, 600, 3))])
 def test_a_mosaic_is_made_of_real_images_and_the_same_again(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     for copy in ("one.tif", "other.tif"):
         write_mosaic(tmp_path / copy, 600, [str(DATA / name)], seed=1)

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from fastapi.testclient import TestClient
 
-from app.isolation import DecodeProcesses
+from app.engine.engine import Engine, Limits
+from app.inference.load import Model
 from app.main import create_app
-from app.segmentation.pipeline import Segmenter
+from app.reading.isolation import DecodeProcesses
 from app.settings import Settings
 from benchmarks.hostile_files import hostile_files
 from tests import fakes
+from tests.client import TestClient
 
 # Files of one kind lie together, so that each kind is met.
 STEP = 60
@@ -20,8 +21,8 @@ STEP = 60
 def guarded() -> Iterator[TestClient]:
     """A service that decodes in processes of their own, as the real one does."""
     decoders = DecodeProcesses(2, 2 * 2**30, 10)
-    segmenter = Segmenter(fakes.BrightIsNucleus(), fakes.card(), 500_000, decoders.call)
-    with TestClient(create_app(Settings(max_upload_bytes=8 * 2**20), segmenter)) as client:
+    engine = Engine(Model(fakes.BrightIsNucleus(), fakes.card()), Limits(500_000), decoders.call)
+    with TestClient(create_app(Settings(max_upload_bytes=8 * 2**20), engine)) as client:
         yield client
     decoders.close()
 

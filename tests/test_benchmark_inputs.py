@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from app.segmentation.pipeline import Segmenter
+from app.engine.engine import Engine
 from benchmarks import inputs
 from tests import fakes
 from tests.conftest import DATA
 
 
 def test_files_that_lose_nothing_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Segmenter, "load", lambda *_: fakes.segmenter())
+    monkeypatch.setattr(Engine, "load", lambda *_: fakes.engine())
     output = tmp_path / "inputs.md"
-    monkeypatch.setattr(sys, "argv", ["inputs", "--image", str(DATA / "bbbc039.tif"), "--output", str(output)])
+    monkeypatch.setattr(sys, "argv", ["inputs", "--image", str(DATA / "fluorescence.tif"), "--output", str(output)])
     inputs.main()
     lines = output.read_text().splitlines()[4:]
     assert len(lines) == len(inputs.KINDS)

@@ -1,16 +1,22 @@
+import errno
 import json
+import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 
-from app import __version__
+from app import __version__, cli
 from app.cli import main
-from app.segmentation.options import SegmentationOptions
+from app.options import SegmentationOptions
 from app.settings import Settings
 from tests.conftest import DATA
+from tests.fakes import engine
+from tests.synthetic import discs, picture, png
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +81,89 @@ def test_settings_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.app.state.settings.port == 8123
 
 
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/nothing"])
+def test_a_folder_that_cannot_hold_results_is_told_before_the_work(
+    place: str, is_resumed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "well.png").touch()
+    output = tmp_path / place
+    assert (
+        main(["segment", str(tmp_path / "well.png"), "--output", str(output), *(["--resume"] if is_resumed else [])])
+        == 2
+    )
+    reason = "a file stands where a folder must be" if "file" in place else "No such file or directory"
+    assert caplog.messages == [
+        f"The results cannot be written to {output}: {reason}. Name a folder that can be written to."
+    ]
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.ENOSPC, errno.EACCES])
+def test_a_folder_is_tried_before_the_work(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(cli, "TemporaryFile", refuse)
+    (tmp_path / "well.png").touch()
+    assert main(["segment", str(tmp_path / "well.png"), "--output", str(tmp_path / "new")]) == 2
+    assert caplog.messages[0].endswith(f"{os.strerror(error)}. Name a folder that can be written to.")
+
+
+def test_what_a_system_left_in_a_folder_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cli, "_engine", lambda _: nullcontext(engine()))
+    (tmp_path / "well.png").write_bytes(png(picture(discs((20, 20), (10, 10, 5)))))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / ".DS_Store").touch()
+    arguments = ["segment", str(tmp_path / "well.png"), "--output", str(tmp_path / "results")]
+    assert main(arguments) == 0
+    assert main(arguments) == 2
+    assert caplog.messages[-1].endswith(
+        "is not empty; add --resume to go on with what is in it, or name another folder."
+    )
+
+
+@pytest.mark.parametrize(("command", "more"), [("segment", ["--output", "results"]), ("evaluate", ["plate.png"])])
+def test_ctrl_c_tells_how_to_go_on_where_that_is_possible(
+    command: str,
+    more: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def stop(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    Path("plate.png").touch()
+    monkeypatch.setattr(cli, "_engine", stop)
+    assert main([command, "plate.png", *more]) == 130
+    assert caplog.messages == ["Stopped." + (" Add --resume to go on." if command == "segment" else "")]
+
+
+def test_names_cannot_move_the_cursor(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "_engine", lambda _: nullcontext(engine()))
+    for folder, name in (("images", "a\x1b[2J.png"), ("images", "b\n.png"), ("masks", "a\x1b[2J.png")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_bytes(png(picture(discs((20, 20), (10, 10, 5)))))
+    (tmp_path / "masks" / "b\n_mask.png").write_bytes(b"text")
+    (tmp_path / "masks" / "c\n.png").touch()
+    assert main(["evaluate", str(tmp_path / "images"), str(tmp_path / "masks")]) == 1
+    assert caplog.messages[0] == "1 masks are those of no image, such as 'c\\n.png'."
+    assert caplog.messages[1].startswith("'b\\n.png': The mask is not a")
+    assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["'a\\x1b[2J.png'", "all"]
+
+
 def test_on_a_cpu_an_image_is_segmented_without_tensorflow(tmp_path: Path) -> None:
     program = "import sys; from app.cli import main; sys.exit(main(sys.argv[1:]) or 'tensorflow' in sys.modules)"
-    options = ["segment", str(DATA / "fluorescence.png"), "--output", str(tmp_path)]
+    options = ["segment", str(DATA / "fluorescence.tif"), "--output", str(tmp_path)]
     subprocess.run([sys.executable, "-c", program, *options], check=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
 from app.logs import JsonFormatter
 from app.main import create_app
 from app.settings import Settings
 from tests import fakes
 from tests.api.test_keys import DIGEST, KEY, bearer, with_keys
+from tests.client import TestClient
 from tests.synthetic import discs, picture, png
 
 SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
@@ -36,7 +36,7 @@ def lines(log: io.StringIO) -> list[dict[str, Any]]:
 
 def test_a_request_is_one_line_with_what_came_of_it(log: io.StringIO, tmp_path: Path) -> None:
     settings = with_keys(tmp_path / "keys", f"alice:{DIGEST}")
-    with TestClient(create_app(settings, fakes.segmenter())) as client:
+    with TestClient(create_app(settings, fakes.engine())) as client:
         client.post("/segment", files={"image": IMAGE}, headers=bearer(KEY) | {"x-request-id": "run-7"})
         client.post("/evaluate?threshold=0.4", files={"image": IMAGE}, headers=bearer(KEY))
         client.get("/model", headers=bearer("wrong"))
@@ -64,7 +64,7 @@ def test_a_request_is_one_line_with_what_came_of_it(log: io.StringIO, tmp_path: 
 
 def test_neither_keys_nor_names_of_files_nor_queries_are_told(log: io.StringIO, tmp_path: Path) -> None:
     settings = with_keys(tmp_path / "keys", f"alice:{DIGEST}")
-    with TestClient(create_app(settings, fakes.segmenter()), raise_server_exceptions=False) as client:
+    with TestClient(create_app(settings, fakes.engine()), raise_server_exceptions=False) as client:
         for image in (IMAGE, IMAGE[:60], b"nothing"):
             for key in (KEY, "wrong-key"):
                 files = {"image": ("patient-0815.png", image)}
@@ -78,9 +78,9 @@ def test_neither_keys_nor_names_of_files_nor_queries_are_told(log: io.StringIO, 
 
 
 def test_a_mistake_of_ours_is_told_in_full_with_the_requests_id(log: io.StringIO) -> None:
-    segmenter = fakes.segmenter()
-    segmenter.predictor = None  # type: ignore[assignment]
-    with TestClient(create_app(Settings(), segmenter)) as client:
+    engine = fakes.engine()
+    object.__setattr__(engine.model, "predictor", None)
+    with TestClient(create_app(Settings(), engine)) as client:
         answer = client.post("/segment", files={"image": IMAGE})
     mistake, request = lines(log)
     assert mistake["level"] == "ERROR"

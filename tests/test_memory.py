@@ -21,14 +21,14 @@ sys.stdout.write(str(sum(faults() for _ in range(5))))
 """
 
 
-# What is held before, after a large image, and after a rest.
+# What is held before, after a large image, and after the memory was released.
 REST = """
 import resource, sys
 from pathlib import Path
 import numpy as np
 from app.memory import give_back_freed_memory, keep_freed_memory
-from app.segmentation.model_card import read_model_card
-from app.segmentation.predict_quantised import QuantisedPredictor
+from app.inference.model_card import read_model_card
+from app.inference.litert import QuantisedPredictor
 from app.settings import DEFAULT_MODEL
 
 def held_mib():
@@ -41,7 +41,7 @@ image = np.random.default_rng(0).random((1024, 1024, 3), np.float32)
 before = held_mib()
 first = predictor.predict(image)
 large = held_mib()
-predictor.rest()
+predictor.release_memory()
 give_back_freed_memory()
 rested = held_mib()
 assert np.array_equal(predictor.predict(image).probability, first.probability)

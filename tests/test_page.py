@@ -29,7 +29,7 @@ OFFLINE = ["background-networking", "component-update", "sync", "quic", "gpu", "
 @contextmanager
 def running(settings: Settings) -> Iterator[str]:
     """The address of a service with the fake predictor."""
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, fakes.segmenter()), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, fakes.engine()), port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -68,7 +68,7 @@ def try_out(browser: webdriver.Chrome) -> str:
     segment = "#operations-measure-segment"
     click(browser, f"{segment} .opblock-summary-control")
     click(browser, f"{segment} .try-out__btn")
-    find(browser, f"{segment} input[type=file]").send_keys(str(DATA / "fluorescence.png"))
+    find(browser, f"{segment} input[type=file]").send_keys(str(DATA / "fluorescence.tif"))
     click(browser, f"{segment} .execute")
     return find(browser, f"{segment} .live-responses-table .response").text
 

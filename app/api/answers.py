@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from app.api.dependencies import Upload
 from app.api.schemas import Include
-from app.segmentation.findings import Evaluation
-from app.segmentation.formats import FILE_FORMATS, FileFormat
-from app.segmentation.measure import Table
-from app.segmentation.outlines import outline
-from app.segmentation.pipeline import Segmentation
+from app.engine.result import Evaluation, PlaneResult
+from app.export.formats import FILE_FORMATS, FileFormat
+from app.export.outlines import outline
+from app.measurement.measure import Table
 
 
 class JsonResponse(JSONResponse):
@@ -27,38 +26,38 @@ class JsonResponse(JSONResponse):
         return orjson.dumps(content)
 
 
-def image_info(upload: Upload, segmentation: Segmentation) -> dict[str, Any]:
+def image_info(upload: Upload, plane: PlaneResult) -> dict[str, Any]:
     """The fields of `ImageInfo`."""
-    decoded = segmentation.decoded
-    height, width = decoded.image.shape[:2]
+    image = plane.image
     return {
         "filename": upload.filename,
         "sha256": hashlib.sha256(upload.image).hexdigest(),
-        "height_px": height,
-        "width_px": width,
-        "n_channels": decoded.n_channels,
-        "n_pages": decoded.n_pages,
-        "channel": decoded.channel,
-        "channel_names": decoded.channel_names,
-        "page": decoded.page,
-        "dtype": str(decoded.image.dtype),
-        "axes": decoded.axes,
-        "pixel_size_um": segmentation.pixel_size_um,
+        "height_px": image.height,
+        "width_px": image.width,
+        "n_channels": image.n_channels,
+        "n_pages": image.n_pages,
+        "n_scenes": image.n_scenes,
+        "channel": image.channel,
+        "channel_names": image.channel_names,
+        "page": image.page,
+        "dtype": image.dtype,
+        "axes": image.axes,
+        **plane.sides_um,
     }
 
 
-def included(segmentation: Segmentation, name: Include) -> Any:
+def included(plane: PlaneResult, name: Include) -> Any:
     """What a JSON answer holds under one of the names of `include`."""
     if name == "nuclei":
         # Most of an answer: encoded here, where the time of encoding is taken.
-        return orjson.Fragment(orjson.dumps(nuclei_rows(segmentation.nuclei)))
-    return polygons(segmentation.labels) if name == "polygons" else encoded_file(segmentation, name)
+        return orjson.Fragment(orjson.dumps(nuclei_rows(plane.nuclei)))
+    return polygons(plane.labels) if name == "polygons" else encoded_file(plane, name)
 
 
-def encoded_file(segmentation: Segmentation, file_format: FileFormat) -> dict[str, str]:
+def encoded_file(plane: PlaneResult, file_format: FileFormat) -> dict[str, str]:
     """The fields of `EncodedFile`."""
     kind = FILE_FORMATS[file_format]
-    return {"media_type": kind.media_type, "data": base64.b64encode(kind.encode(segmentation)).decode()}
+    return {"media_type": kind.media_type, "data": base64.b64encode(kind.encode(plane)).decode()}
 
 
 def polygons(labels: NDArray[np.int32]) -> list[list[list[list[float]]]]:
@@ -75,9 +74,10 @@ def nuclei_rows(table: Table) -> list[dict[str, Any]]:
     return [dict(zip(columns, row, strict=True), bbox_px=bbox) for row, bbox in zip(rows, boxes, strict=True)]
 
 
-def warnings(segmentation: Segmentation) -> list[dict[str, str]]:
-    """The fields of each `Caution`."""
-    return [caveat._asdict() for caveat in segmentation.caveats]
+def warnings(plane: PlaneResult, evaluation: Evaluation | None = None) -> list[dict[str, str]]:
+    """The fields of each `ImageWarning`: the image's, and those of the mask that it was scored against."""
+    of_mask = evaluation.mask_warnings if evaluation else ()
+    return [warning._asdict() for warning in (*plane.warnings, *of_mask)]
 
 
 def scores(evaluation: Evaluation) -> dict[str, Any]:
@@ -92,6 +92,6 @@ def scores(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def provenance(segmentation: Segmentation, **timing_ms: float) -> dict[str, Any]:
-    """The fields of `Provenance`; `timing_ms` is that of stages after the segmentation."""
-    return segmentation.provenance | {"timing_ms": segmentation.timing_ms | timing_ms}
+def provenance(plane: PlaneResult, **timing_ms: float) -> dict[str, Any]:
+    """The fields of `Provenance`; `timing_ms` is that of stages after the plane."""
+    return plane.provenance | {"timing_ms": plane.timing_ms | timing_ms}

@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from app.api.admission import Ticket, TicketDependency
+from app.api.schemas import EvaluateQuery, SegmentQuery
+from app.engine.engine import Engine
 from app.errors import (
     MalformedUploadError,
     MissingPartError,
@@ -21,10 +23,8 @@ from app.errors import (
     UploadTooLargeError,
     UploadTooSlowError,
 )
-from app.segmentation.decode import tells_size_at_once
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
-from app.segmentation.stream import Streamer
+from app.options import SegmentationOptions
+from app.reading.decode import tells_size_at_once
 
 PARTS = ("image", "mask")
 REPEATABLE = ("include",)
@@ -32,38 +32,28 @@ RAW_TYPES = ("image/", "application/octet-stream")
 MAX_LENGTH_DIGITS = 19
 
 
-async def get_segmenter(request: Request) -> Segmenter:
-    """The model that the lifespan loaded.
+async def get_engine(request: Request) -> Engine:
+    """The engine that the lifespan loaded.
 
     Raises
     ------
     NotReadyError
         It is not loaded yet, or the service is stopping.
     """
-    segmenter: Segmenter | None = request.app.state.segmenter
-    if segmenter is None:
+    engine: Engine | None = request.app.state.engine
+    if engine is None:
         raise NotReadyError("The model is not loaded; ask GET /health/ready and try again when it answers 200.")
-    return segmenter
+    return engine
 
 
-SegmenterDependency = Annotated[Segmenter, Depends(get_segmenter)]
+EngineDependency = Annotated[Engine, Depends(get_engine)]
 
 
-async def get_streamer(request: Request) -> Streamer:
-    """What segments images that are too large for the segmenter; see `get_segmenter`."""
-    await get_segmenter(request)
-    streamer: Streamer = request.app.state.streamer
-    return streamer
-
-
-StreamerDependency = Annotated[Streamer, Depends(get_streamer)]
-
-
-async def pixels_to_segment(segmenter: Segmenter | Streamer, image: bytes, options: SegmentationOptions) -> int:
+async def pixels_to_segment(engine: Engine, image: bytes, options: SegmentationOptions) -> int:
     """How much work an image is; headers that may be long are read in a thread."""
     if tells_size_at_once(image):
-        return segmenter.pixels_to_segment(image, options)
-    return await asyncio.to_thread(segmenter.pixels_to_segment, image, options)
+        return engine.pixels_to_segment(image, options)
+    return await asyncio.to_thread(engine.pixels_to_segment, image, options)
 
 
 class Upload(NamedTuple):
@@ -74,7 +64,7 @@ class Upload(NamedTuple):
     mask: bytes | None
 
 
-async def read_upload(request: Request, ticket: TicketDependency) -> Upload:
+async def _read_upload(request: Request, ticket: Ticket) -> Upload:
     """Read a multipart or raw body, in memory, up to the limit; an option that is there twice is refused before.
 
     Raises
@@ -116,22 +106,34 @@ async def _read(request: Request, ticket: Ticket) -> Upload:
     )
 
 
-async def read_upload_with_mask(request: Request, ticket: TicketDependency) -> tuple[Upload, bytes]:
-    """Read an upload that must hold a mask.
+# The options are asked for by what reads the body, so that wrong ones are refused before it is read.
+
+
+async def segment_request(
+    request: Request, ticket: TicketDependency, query: Annotated[SegmentQuery, Query()]
+) -> tuple[SegmentQuery, Upload]:
+    """What `POST /segment` is asked; see `_read_upload`."""
+    return query, await _read_upload(request, ticket)
+
+
+async def evaluate_request(
+    request: Request, ticket: TicketDependency, query: Annotated[EvaluateQuery, Query()]
+) -> tuple[EvaluateQuery, Upload, bytes]:
+    """What `POST /evaluate` is asked, and the bytes of the mask.
 
     Raises
     ------
     MissingPartError
         There is no mask.
     """
-    upload = await read_upload(request, ticket)
+    upload = await _read_upload(request, ticket)
     if upload.mask is None:
         raise MissingPartError("Send the ground truth as the part `mask` beside the part `image`.")
-    return upload, upload.mask
+    return query, upload, upload.mask
 
 
-UploadDependency = Annotated[Upload, Depends(read_upload)]
-UploadWithMaskDependency = Annotated[tuple[Upload, bytes], Depends(read_upload_with_mask)]
+SegmentRequest = Annotated[tuple[SegmentQuery, Upload], Depends(segment_request)]
+EvaluateRequest = Annotated[tuple[EvaluateQuery, Upload, bytes], Depends(evaluate_request)]
 
 
 async def _limited(request: Request, ticket: Ticket, limit: int) -> AsyncGenerator[bytes, None]:

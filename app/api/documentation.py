@@ -4,7 +4,7 @@ from typing import Any
 
 from app.api.problems import ANSWERS, MEDIA_TYPE
 from app.api.schemas import Problem
-from app.segmentation.decode import FORMATS
+from app.reading.decode import FORMATS
 
 _FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _PARTS = {

@@ -1,18 +1,17 @@
 """`POST /evaluate`: an image and its ground truth in, scores out."""
 
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from app.api import answers
 from app.api.admission import TicketDependency
-from app.api.dependencies import SegmenterDependency, UploadWithMaskDependency, pixels_to_segment
+from app.api.dependencies import EngineDependency, EvaluateRequest, pixels_to_segment
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.schemas import EvaluateQuery, EvaluateResponse
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
+from app.api.schemas import EvaluateResponse
+from app.engine.engine import Engine
+from app.options import SegmentationOptions
 
 router = APIRouter(tags=["measure"])
 
@@ -25,31 +24,31 @@ router = APIRouter(tags=["measure"])
     openapi_extra=upload_body(required=("image", "mask"), raw=False),
 )
 async def evaluate(
-    segmenter: SegmenterDependency,
+    engine: EngineDependency,
     meter: MeterDependency,
     ticket: TicketDependency,
-    uploads: UploadWithMaskDependency,
-    options: Annotated[EvaluateQuery, Query()],
+    asked: EvaluateRequest,
 ) -> answers.JsonResponse:
     """Send the image as the part `image` and the truth as the part `mask`, of the same size, PNG or TIFF.
 
-    A binary mask (any non-zero is nucleus) is parted into connected components; in a label image each value is a
-    nucleus. `mask_kind` in the answer says which was assumed. Where truth and result are both empty every score is 1.
+    In a binary mask, whose edges may be smooth, nuclei are the connected components; in a label or colour image they
+    are those of equal value. `mask_kind` in the answer says which was assumed, and `warnings` what else was. Where
+    truth and result are both empty every score is 1.
     """
-    upload, mask = uploads
-    n_pixels = await pixels_to_segment(segmenter, upload.image, options)
-    return await ticket.run(n_pixels, partial(_answer, meter, upload.image, mask, options, segmenter))
+    options, upload, mask = asked
+    n_pixels = await pixels_to_segment(engine, upload.image, options)
+    with meter.charged(n_pixels):
+        return await ticket.run(n_pixels, partial(_answer, meter, upload.image, mask, options, engine))
 
 
 def _answer(
-    meter: Meter, image: bytes, mask: bytes, options: SegmentationOptions, segmenter: Segmenter
+    meter: Meter, image: bytes, mask: bytes, options: SegmentationOptions, engine: Engine
 ) -> answers.JsonResponse:
-    segmentation = segmenter.segment(image, options)
-    meter.measured([segmentation])
+    result = engine.segment(image, options, whole_for=["score"])
+    meter.measured(result)
+    plane = result.planes[0]
+    evaluation = engine.evaluate(result, mask)
     return answers.JsonResponse(
-        answers.scores(segmenter.evaluate(segmentation, mask))
-        | {
-            "warnings": answers.warnings(segmentation),
-            "provenance": answers.provenance(segmentation),
-        }
+        answers.scores(evaluation)
+        | {"warnings": answers.warnings(plane, evaluation), "provenance": answers.provenance(plane)}
     )

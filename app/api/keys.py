@@ -91,7 +91,7 @@ def required_keys(settings: Settings) -> ApiKeys | None:
     """
     if settings.api_keys_file is not None:
         return ApiKeys.read(settings.api_keys_file)
-    if settings.allow_anonymous or _is_loopback(settings.host):
+    if settings.allow_anonymous or is_loopback(settings.host):
         return None
     raise SettingsError(
         f"Other machines can reach {settings.host}, so set KARYOMETER_API_KEYS_FILE to a file of API keys (karyometer "
@@ -113,7 +113,8 @@ def new_key(name: str) -> tuple[str, str]:
     return key, f"{name}:{sha256(key.encode()).hexdigest()}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host of this name or address."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

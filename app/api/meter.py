@@ -2,17 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from fastapi import Depends, Request
 
 from app.api.metrics import Metrics
+from app.engine.engine import n_predicted
+from app.engine.pipeline import milliseconds_since
+from app.engine.result import Result
 from app.errors import QuotaError
 from app.logs import RequestRecord, request_record
-from app.segmentation.findings import Findings
-from app.segmentation.pipeline import milliseconds_since
 
 _MINUTE_S = 60
 
@@ -20,8 +23,8 @@ _MINUTE_S = 60
 class Quota:
     """Pixels a minute for each key: a bucket that holds one minute's, and fills as fast as it may be emptied.
 
-    How large an image is shows only when it is decoded, so it is charged afterwards: the bucket may be overdrawn, and
-    then lets nothing pass until that is made up for.
+    What an image's header says is taken before the work, and corrected when the image has been decoded. The bucket may
+    be overdrawn by one image, and then lets nothing pass until that is made up for.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ class Quota:
         return max(0.0, self._full_at.get(key, -math.inf) - self._clock() - _MINUTE_S)
 
     def charge(self, key: str | None, n_pixels: int) -> None:
-        """Take pixels out of the bucket."""
+        """Take pixels out of the bucket, or put back what was taken too many."""
         if self._pixels_per_minute is None:
             return
         with self._lock:
@@ -59,22 +62,51 @@ class Quota:
             full_at = max(now, self._full_at.get(key, now))
             self._full_at[key] = full_at + _MINUTE_S * n_pixels / self._pixels_per_minute
 
+    def check(self, key: str | None) -> None:
+        """Let nothing pass while the bucket is overdrawn.
 
-class Meter(NamedTuple):
+        Raises
+        ------
+        QuotaError
+            It is.
+        """
+        if wait_s := math.ceil(self.wait_s(key)):
+            raise QuotaError(f"The quota of pixels a minute is used up; try again in {wait_s} s.", wait_s)
+
+
+@dataclass
+class Meter:
     """Where one request's measurements go."""
 
     metrics: Metrics
     quota: Quota
     record: RequestRecord
+    _predicted_px: int = 0
 
-    def measured(self, pages: Sequence[Findings]) -> None:
-        """Count and charge what was segmented."""
-        self.record.n_pixels = sum(page.n_pixels for page in pages)
-        self.record.count = sum(page.count for page in pages)
+    @contextmanager
+    def charged(self, n_pixels: int) -> Iterator[None]:
+        """Charge pixels that the network is likely to see in what follows; in the end, those that it has seen.
+
+        Raises
+        ------
+        QuotaError
+            Other requests of the key have used it up meanwhile.
+        """
+        self.quota.check(self.record.key)
+        self.quota.charge(self.record.key, n_pixels)
+        try:
+            yield
+        finally:
+            self.quota.charge(self.record.key, self._predicted_px - n_pixels)
+
+    def measured(self, result: Result) -> None:
+        """Count what was segmented."""
+        self._predicted_px = sum(n_predicted(plane.n_pixels, plane.options, plane.scale) for plane in result.planes)
+        self.record.n_pixels = sum(plane.n_pixels for plane in result.planes)
+        self.record.count = result.count
         self.metrics.measured(self.record.n_pixels, self.record.count)
-        for page in pages:
-            self.metrics.staged(page.timing_ms)
-        self.quota.charge(self.record.key, self.record.n_pixels)
+        for plane in result.planes:
+            self.metrics.staged(plane.timing_ms)
 
     def encoded(self, start: float) -> float:
         """Milliseconds since `start`, of `time.perf_counter`, counted as those of encoding the answer."""
@@ -93,8 +125,7 @@ async def get_meter(request: Request) -> Meter:
     """
     state = request.app.state
     meter = Meter(state.metrics, state.quota, request_record.get(RequestRecord()))
-    if wait_s := math.ceil(meter.quota.wait_s(meter.record.key)):
-        raise QuotaError(f"The quota of pixels a minute is used up; try again in {wait_s} s.", wait_s)
+    meter.quota.check(meter.record.key)
     return meter
 
 

@@ -72,8 +72,8 @@ class Metrics:
 async def metrics(request: Request) -> Response:
     """Requests, durations, stages, nuclei, pixels, the queue, problems and the model, in Prometheus' text format."""
     counted: Metrics = request.app.state.metrics
-    if segmenter := request.app.state.segmenter:
-        card = segmenter.card
+    if engine := request.app.state.engine:
+        card = engine.model.card
         counted.model.info({"name": card.name, "version": card.version, "sha256": card.sha256})
     if admission := request.app.state.admission:
         counted.queued.set(admission.queued_px)

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import asdict
 from hashlib import sha256
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from fastapi import FastAPI
@@ -15,7 +16,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import problems
+from app.api.keys import is_loopback
 from app.api.metrics import Metrics
+from app.errors import HostError
 from app.logs import RequestRecord, request_record
 
 logger = logging.getLogger(__name__)
@@ -33,9 +36,19 @@ _POLICY = (
 _EXPOSED = ("X-Nucleus-Count", "X-Model", "X-Request-ID", "Retry-After")
 
 
-def install(app: FastAPI, cors_origins: tuple[str, ...], metrics: Metrics) -> None:
-    """Put all of it around the app; what is added last is outermost."""
+def install(app: FastAPI, cors_origins: tuple[str, ...], metrics: Metrics, *, only_loopback: bool) -> None:
+    """Put all of it around the app; what is added last is outermost.
+
+    Parameters
+    ----------
+    app, cors_origins, metrics
+        The app, the origins whose pages may ask, and where requests are counted.
+    only_loopback
+        Whether requests must name this machine's loopback as their host.
+    """
     app.add_middleware(Mistakes)
+    if only_loopback:
+        app.add_middleware(OnlyLoopback)
     if cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -80,6 +93,36 @@ class RequestLog:
             # The pattern and not the path: whoever asks for random paths must not fill the memory with counters.
             self._metrics.answered(getattr(scope.get("route"), "path", "other"), record)
             request_record.reset(token)
+
+
+class OnlyLoopback:
+    """Refuses requests for other hosts.
+
+    A web page can let its own host's name lead to this machine (DNS rebinding), and its script would then be taken for
+    a page of the service.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let pass what names the loopback, or no host as only old programs do."""
+        if scope["type"] != "http" or is_loopback(_host(Headers(scope=scope).get("host", "localhost"))):
+            await self._app(scope, receive, send)
+            return
+        refusal = HostError(
+            "This service answers only to localhost; ask http://localhost, or, where it stands behind a proxy, let its "
+            "operator set API keys or allow anonymous requests."
+        )
+        await problems.domain_problem(refusal)(scope, receive, send)
+
+
+def _host(header: str) -> str:
+    """The host without its port; empty where that cannot be read."""
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
 
 
 class SecurityHeaders:

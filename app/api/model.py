@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from app.api.dependencies import SegmenterDependency
+from app.api.dependencies import EngineDependency
 from app.api.documentation import PROBLEMS
-from app.segmentation.model_card import ModelCard
+from app.inference.model_card import ModelCard
 
 router = APIRouter(tags=["operate"])
 
@@ -12,6 +12,6 @@ router = APIRouter(tags=["operate"])
 @router.get(
     "/model", summary="The card of the loaded model", responses={status: PROBLEMS[status] for status in (401, 503)}
 )
-async def model(segmenter: SegmenterDependency) -> ModelCard:
+async def model(engine: EngineDependency) -> ModelCard:
     """Architecture, data, normalisation, thresholds, measured figures and digest."""
-    return segmenter.card
+    return engine.model.card

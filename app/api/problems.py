@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from app import errors
 from app.api.schemas import SegmentQuery
 from app.logs import RequestRecord, request_record
+from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ ANSWERS = {
     errors.UnreadableImageError: _Answer(400, "unreadable_image", "The image cannot be read"),
     errors.ApiKeyError: _Answer(401, "api_key_needed", "An API key is needed"),
     errors.UploadTooSlowError: _Answer(408, "upload_too_slow", "The upload is too slow"),
+    errors.HostError: _Answer(421, "foreign_host", "The request was meant for another host"),
     errors.UploadTooLargeError: _Answer(413, "upload_too_large", "The upload is too large"),
     errors.ImageTooLargeError: _Answer(413, "image_too_large", "The image is too large"),
     errors.UnsupportedImageError: _Answer(415, "unsupported_image", "The image is of a kind that is not read"),
@@ -40,6 +42,7 @@ ANSWERS = {
     errors.UnknownPartError: _Answer(422, "unknown_part", "A part is not expected"),
     errors.SizeMismatchError: _Answer(422, "size_mismatch", "Image and mask differ in size"),
     errors.OptionError: _Answer(422, "invalid_option", "An option is not valid"),
+    errors.TableError: _Answer(422, "unusable_table", "The table cannot answer the question"),
     errors.ChannelNeededError: _Answer(422, "channel_needed", "The channel of the nuclei must be named"),
     errors.FormatError: _Answer(422, "format_too_small", "The result does not fit into the format"),
     errors.QuotaError: _Answer(429, "quota_used_up", "The quota is used up"),
@@ -86,11 +89,18 @@ def install(app: FastAPI) -> None:
 
 
 async def _domain_error(_: Request, exc: errors.KaryometerError) -> JSONResponse:
+    return domain_problem(exc)
+
+
+def domain_problem(exc: errors.KaryometerError) -> JSONResponse:
+    """The answer to a request that was refused."""
     answer = ANSWERS[type(exc)]
     headers = _HEADERS.get(answer.status, {})
     if isinstance(exc, errors.RetryLaterError):
         headers = {"Retry-After": str(exc.retry_after_s)}
-    return problem(answer, str(exc), headers)
+    variable = Settings.variable_for(exc)
+    detail = f"{exc} {variable} on the server sets this." if variable else str(exc)
+    return problem(answer, detail, headers)
 
 
 async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse:

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.segmentation.formats import FILE_FORMATS, FileFormat
-from app.segmentation.metrics import Matching
-from app.segmentation.options import SegmentationOptions
+from app.evaluation.matching import Matching
+from app.export.formats import FILE_FORMATS, FileFormat
+from app.options import SegmentationOptions
 
 Format = Literal["json"] | FileFormat
 Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]
@@ -64,12 +64,15 @@ class ImageInfo(_Answer):
     width_px: int
     n_channels: int
     n_pages: int
+    n_scenes: int = Field(description="images of the file, such as positions; the option scene chooses one")
     channel: int | None = Field(description="which channel was segmented, from 0; null where colour was")
     channel_names: tuple[str, ...] = Field(description="as the file names them")
     page: int | Literal["max"] = Field(description="which page was segmented, from 0, or the brightest of all")
     dtype: str
     axes: str
-    pixel_size_um: float | None
+    pixel_size_um: float | None = Field(description="the side of a square pixel; null where its sides differ")
+    pixel_height_um: float | None = Field(description="from one row to the next; null where no size is known")
+    pixel_width_um: float | None = Field(description="from one column to the next; null where no size is known")
 
 
 class EncodedFile(_Answer):
@@ -83,7 +86,8 @@ class Nucleus(_Answer):
     """One nucleus; coordinates are 0-based (row, column), the box is half-open.
 
     Lengths in micrometres are null without a pixel size. In colour the intensities are of the mean over channels, and
-    each channel's follow with its number, as in `intensity_mean_c0`.
+    each channel's follow with its number, as in `intensity_mean_c0`. Where pixels are not square, orientation,
+    eccentricity and circularity are those of the nucleus in micrometres, not in pixels.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -104,7 +108,7 @@ class Nucleus(_Answer):
     axis_minor_um: float | None
     orientation_rad: float = Field(description="between the rows' axis and the longer axis, -pi/2 to pi/2")
     eccentricity: float
-    solidity: float
+    solidity: float = Field(description="part of the pixels in the convex hull, as scikit-image counts them")
     circularity: float = Field(description="4 pi area / perimeter^2, at most 1")
     nearest_neighbour_px: float | None = Field(description="between centroids")
     nearest_neighbour_um: float | None
@@ -113,8 +117,11 @@ class Nucleus(_Answer):
     intensity_min: float
     intensity_max: float
     intensity_std: float
+    intensity_sum: float = Field(description="of all its pixels, nothing subtracted")
     intensity_background: float | None = Field(description="the median close around the nucleus")
-    intensity_integrated: float | None = Field(description="the sum of what lies above that background")
+    intensity_integrated: float | None = Field(
+        description="the sum of what lies above that background: intensity_sum - area_px * intensity_background"
+    )
     confidence: float = Field(description="the probability that a person would outline it too")
     touches_border: bool
 
@@ -132,16 +139,28 @@ class Statistics(_Answer):
     mad: float | None = Field(description="median absolute deviation from the median")
 
 
+class Centre(_Answer):
+    """Of one value a nucleus; null where there is none."""
+
+    mean: float | None
+    median: float | None
+
+
 class Summary(_Answer):
-    """All nuclei together."""
+    """All nuclei together; each channel's intensities follow with its number, as in `intensity_mean_c0`."""
+
+    model_config = ConfigDict(extra="allow")
 
     count: int
     area_px: Statistics
     foreground_fraction: float
     density_per_mm2: float | None = Field(description="null without a pixel size")
+    intensity_mean: Centre = Field(description="over nuclei")
+    intensity_integrated: Centre = Field(description="over nuclei; each nucleus's own background is subtracted")
+    intensity_background: float | None = Field(description="median of all pixels outside nuclei")
 
 
-class Caution(_Answer):
+class ImageWarning(_Answer):
     """Something to know before trusting the numbers."""
 
     code: str
@@ -177,7 +196,7 @@ class Scores(_Answer):
     count_true: int
     count_error: int = Field(description="predicted less true")
     mask_kind: Literal["binary", "labels"] = Field(
-        description="`binary`: true instances are the mask's connected components; `labels`: its values"
+        description="`binary`: true instances are the mask's connected components; `labels`: those of equal value"
     )
     matching: list[Matching]
     average_precision: float = Field(
@@ -188,7 +207,7 @@ class Scores(_Answer):
 class EvaluateResponse(Scores):
     """The answer of `POST /evaluate`."""
 
-    warnings: list[Caution]
+    warnings: list[ImageWarning]
     provenance: Provenance
 
 
@@ -207,7 +226,7 @@ class SegmentResponse(_Answer):
     )
     nuclei: list[Nucleus] | None = None
     summary: Summary
-    warnings: list[Caution]
+    warnings: list[ImageWarning]
     evaluation: Scores | None
     provenance: Provenance
 

@@ -8,21 +8,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Response
 from fastapi.responses import StreamingResponse
 
 from app.api import answers
 from app.api.admission import TicketDependency
-from app.api.dependencies import StreamerDependency, Upload, UploadDependency, pixels_to_segment
+from app.api.dependencies import EngineDependency, SegmentRequest, Upload, pixels_to_segment
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
 from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, StackResponse
+from app.engine.engine import Engine
+from app.engine.result import Evaluation, PlaneResult, Result
 from app.errors import OptionError
-from app.segmentation.formats import encode
-from app.segmentation.model_card import ModelCard
-from app.segmentation.pipeline import Segmentation
-from app.segmentation.stream import Streamer, room_needed
-from app.segmentation.write import streamed_format
+from app.export.formats import FileFormat, encode, needs_whole, write
+from app.reading.memmap import disk_full_told
 
 router = APIRouter(tags=["measure"])
 
@@ -50,11 +49,10 @@ _HEADERS = {
     openapi_extra=upload_body(required=("image",)),
 )
 async def segment(
-    streamer: StreamerDependency,
+    engine: EngineDependency,
     meter: MeterDependency,
     ticket: TicketDependency,
-    upload: UploadDependency,
-    query: Annotated[SegmentQuery, Query()],
+    asked: SegmentRequest,
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> Response:
     """Send a microscope image as the part `image`, or as the raw body.
@@ -62,55 +60,44 @@ async def segment(
     Coordinates and areas are at the image's own size. With a ground-truth `mask` beside the image the JSON answer holds
     the scores of `POST /evaluate` too.
     """
-    n_pixels = await pixels_to_segment(streamer, upload.image, query)
-    return await ticket.run(n_pixels, partial(_answer, meter, upload, query, streamer, accept))
+    query, upload = asked
+    n_pixels = await pixels_to_segment(engine, upload.image, query)
+    with meter.charged(n_pixels):
+        return await ticket.run(n_pixels, partial(_answer, meter, upload, query, engine, accept))
 
 
-def _answer(meter: Meter, upload: Upload, query: SegmentQuery, streamer: Streamer, accept: str) -> Response:
+def _answer(meter: Meter, upload: Upload, query: SegmentQuery, engine: Engine, accept: str) -> Response:
     file_format = query.format or preferred_format(accept)
     if upload.mask is not None and (file_format != "json" or query.page == "all"):
         raise OptionError("The scores of a mask come as JSON, for one page; ask for that, or leave the mask out.")
-    if streamer.takes(upload.image):
-        return _streamed(meter, upload, query, streamer, file_format)
-    segmenter = streamer.segmenter
-    pages = segmenter.segment_pages(upload.image, query, upload.filename)
-    meter.measured(pages)
-    count = sum(page.count for page in pages)
-    headers = _headers(count, segmenter.card)
-    if file_format != "json":
-        start = time.perf_counter()
-        content = encode(pages, file_format)
+    with engine.segment(upload.image, query, upload.filename, needs_whole([file_format])) as result:
+        meter.measured(result)
+        card = engine.model.card
+        headers = {"X-Nucleus-Count": str(result.count), "X-Model": f"{card.name}/{card.version}"}
+        if file_format != "json":
+            return _file(meter, result, file_format, headers)
+        evaluation = None if upload.mask is None else engine.evaluate(result, upload.mask)
+        bodies = [_body(meter, upload, plane, query, evaluation) for plane in result.planes]
+        body = {"count": result.count, "pages": bodies} if result.is_stack else bodies[0]
+        return answers.JsonResponse(body, headers=headers)
+
+
+def _file(meter: Meter, result: Result, file_format: FileFormat, headers: dict[str, str]) -> Response:
+    """The result as a file, from the memory or, as large ones are, from the disk."""
+    start = time.perf_counter()
+    media_type = MEDIA_TYPES[file_format]
+    if result.planes[0].is_in_memory:
+        content = encode(result, file_format)
         meter.encoded(start)
-        return Response(content, 200, headers, MEDIA_TYPES[file_format])
-    evaluation = None if upload.mask is None else answers.scores(segmenter.evaluate(pages[0], upload.mask))
-    bodies = [_body(meter, upload, page, query) | {"evaluation": evaluation} for page in pages]
-    return answers.JsonResponse(
-        {"count": count, "pages": bodies} if query.page == "all" else bodies[0], headers=headers
-    )
-
-
-def _headers(count: int, card: ModelCard) -> dict[str, str]:
-    return {"X-Nucleus-Count": str(count), "X-Model": f"{card.name}/{card.version}"}
-
-
-def _streamed(
-    meter: Meter, upload: Upload, query: SegmentQuery, streamer: Streamer, file_format: Format
-) -> StreamingResponse:
-    """The answer of an image that is too large for the memory, as its file is."""
-    write = streamed_format(file_format)
-    with room_needed(), TemporaryDirectory(prefix="karyometer-") as name:
-        folder = Path(name)
-        (folder / "image").write_bytes(upload.image)
-        (folder / "scratch").mkdir()
-        found = streamer.segment(folder / "image", query, folder / "scratch", upload.filename)
-        meter.measured([found])
-        start = time.perf_counter()
-        write(found, folder / "answer")
+        return Response(content, 200, headers, media_type)
+    with disk_full_told(), TemporaryDirectory(prefix="karyometer-") as folder:
+        path = Path(folder, "answer")
+        with path.open("wb") as file:
+            write(result, file_format, file)
         meter.encoded(start)
-        headers = _headers(found.count, found.card) | {"Content-Length": str((folder / "answer").stat().st_size)}
+        headers |= {"Content-Length": str(path.stat().st_size)}
         # It can be read as long as it is open, though its folder is gone.
-        answer = (folder / "answer").open("rb")
-    return StreamingResponse(_chunks(answer), 200, headers, MEDIA_TYPES[file_format])
+        return StreamingResponse(_chunks(path.open("rb")), 200, headers, media_type)
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -119,16 +106,19 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
             yield chunk
 
 
-def _body(meter: Meter, upload: Upload, segmentation: Segmentation, query: SegmentQuery) -> dict[str, Any]:
+def _body(
+    meter: Meter, upload: Upload, plane: PlaneResult, query: SegmentQuery, evaluation: Evaluation | None
+) -> dict[str, Any]:
     start = time.perf_counter()
     body: dict[str, Any] = {
-        "count": segmentation.count,
-        "image": answers.image_info(upload, segmentation),
-        **{name: answers.included(segmentation, name) for name in query.include},
-        "summary": segmentation.summary,
-        "warnings": answers.warnings(segmentation),
+        "count": plane.count,
+        "image": answers.image_info(upload, plane),
+        **{name: answers.included(plane, name) for name in query.include},
+        "summary": plane.summary,
+        "warnings": answers.warnings(plane, evaluation),
+        "evaluation": None if evaluation is None else answers.scores(evaluation),
     }
-    return body | {"provenance": answers.provenance(segmentation, encode=meter.encoded(start))}
+    return body | {"provenance": answers.provenance(plane, encode=meter.encoded(start))}
 
 
 def preferred_format(accept: str) -> Format:

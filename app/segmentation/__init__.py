@@ -1,1 +1,1 @@
-"""From the bytes of an image to labelled, measured nuclei. `pipeline.py` tells the whole story."""
+"""Predictions to labels: threshold and splitting."""

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from app.segmentation.neighbours import AROUND, COLUMNS, ROWS, dilatable
 
 SMOOTHING_SIGMA_PX = 1.0
+# Of that filter, as OpenCV cuts it off.
+SMOOTHING_REACH_PX = 4
 # Distances become whole numbers, and 1 becomes this one. As OpenCV blurs them, floating-point ones are rounded
 # by where a pixel lies in its array, and so by the blocks of a large image.
 FULL = 2**16 - 1
@@ -48,10 +50,10 @@ def split(
     array([[1, 1, 0, 2]], dtype=int32)
     """
     heights = _blob_distance(mask) if distance is None else _smooth(distance * FULL)
-    return _part(mask, heights, marker_depth)
+    return _split(mask, heights, marker_depth)
 
 
-def _part(mask: NDArray[np.bool_], heights: NDArray[np.uint16], marker_depth: float) -> NDArray[np.int32]:
+def _split(mask: NDArray[np.bool_], heights: NDArray[np.uint16], marker_depth: float) -> NDArray[np.int32]:
     """The labels of `split`, by what it takes for the inner distance, `FULL` being 1."""
     basins, tops = _basins(mask, heights)
     nuclei = _joined(tops, *_saddles(basins, heights), marker_depth * FULL)
@@ -66,8 +68,8 @@ def _part(mask: NDArray[np.bool_], heights: NDArray[np.uint16], marker_depth: fl
 def _basins(mask: NDArray[np.bool_], heights: NDArray[np.uint16]) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
     """By the top of the steepest way up from each pixel of the mask: basins 1..N `(H, W)`, and how high each's top is.
 
-    On a plateau the way leads to a later pixel; where it has several last ones their basins are joined, being parted by
-    no saddle.
+    On a plateau the way leads to a later pixel; where it has several last ones their basins are joined, because no
+    saddle separates them.
     """
     pixels = np.flatnonzero(mask)
     places = np.arange(pixels.size)
@@ -153,6 +155,11 @@ def first_pixels(labels: NDArray[np.int32]) -> NDArray[np.int64]:
     first[flat[starts]] = starts
     first[0] = flat.size
     return first
+
+
+def smooth_distance(distance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A distance `(H, W)` in [0, 1], smoothed as `split` does it before it looks for peaks."""
+    return _smooth(distance * FULL).astype(np.float32) / np.float32(FULL)
 
 
 def _smooth(distance: NDArray[Any]) -> NDArray[np.uint16]:

@@ -3,20 +3,20 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from app.api import admission
-from app.api.admission import _Rate
+from app.api.lanes import Rate
+from app.inference.predictions import Predictions
 from app.main import create_app
-from app.segmentation.maps import Maps
-from app.segmentation.pipeline import Segmenter
 from app.settings import Settings
 from tests import fakes
+from tests.client import TestClient
 from tests.synthetic import discs, picture, png, tiff
 
 IMAGE = png(picture(discs((40, 50), (20, 20, 9))))
@@ -30,16 +30,17 @@ class Held(fakes.BrightIsNucleus):
         self.go = threading.Event()
         self.asked = threading.Semaphore(0)
         self.n_asked = 0
+        self.held_from_px = 0
         self.rested = threading.Semaphore(0)
 
-    def predict(self, image: NDArray[np.float32]) -> Maps:
+    def predict(self, image: NDArray[np.float32]) -> Predictions:
         """Wait, then answer."""
         self.n_asked += 1
         self.asked.release()
-        assert self.go.wait(30)
+        assert image.shape[0] * image.shape[1] < self.held_from_px or self.go.wait(30)
         return super().predict(image)
 
-    def rest(self) -> None:
+    def release_memory(self) -> None:
         """Count."""
         self.rested.release()
 
@@ -49,7 +50,7 @@ class Service:
 
     def __init__(self, **limits: Any) -> None:
         self.network = Held()
-        self.app = create_app(Settings(**limits), Segmenter(self.network, fakes.card(), 10**6))
+        self.app = create_app(Settings(**limits), fakes.engine(self.network))
         self.client = TestClient(self.app, raise_server_exceptions=False)
 
     def post(self, data: bytes = IMAGE) -> Any:
@@ -60,7 +61,7 @@ class Service:
 @pytest.fixture
 def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """A running service; at the end everything is answered."""
-    monkeypatch.setattr("app.main.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("app.main.available_cores", lambda: 1)
     service = Service(**getattr(request, "param", {}))
     with service.client:
         yield service
@@ -159,8 +160,8 @@ def test_damaged_images_are_refused_as_ever_and_leave_nothing_in_the_queue(servi
 
 def test_when_to_ask_again_is_what_the_queue_takes_at_the_measured_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("app.api.admission.time.monotonic", lambda: now)
-    rate = _Rate()
+    monkeypatch.setattr("app.api.lanes.time.monotonic", lambda: now)
+    rate = Rate()
     # Two at once, of which each takes twice as long as lies between two answers.
     for now in range(2, 30):
         rate.finished(1_000_000, now - 2)
@@ -196,8 +197,73 @@ def test_a_rest_that_fails_is_logged(service: Service, monkeypatch: pytest.Monke
     logged = threading.Semaphore(0)
     monkeypatch.setattr(admission, "IDLE_S", 0)
     monkeypatch.setattr(admission.logger, "exception", lambda _: logged.release())
-    monkeypatch.setattr(service.network, "rest", fail)
+    monkeypatch.setattr(service.network, "release_memory", fail)
     service.network.go.set()
     assert service.post().status_code == 200
     assert logged.acquire(timeout=30)
     assert service.post().status_code == 200
+
+
+async def unread(app: Any, path: str = "/segment", query: bytes = b"", **headers: str) -> int:
+    """The status of an answer that is given although the body cannot be read."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        raise AssertionError("The body was read.")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": pairs}
+    await app(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+@pytest.mark.parametrize("service", [{"max_queued_pixels": 3000}], indirect=True)
+@pytest.mark.usefixtures("first")
+def test_a_full_queue_refuses_before_the_body_is_read(service: Service) -> None:
+    assert service.client.portal
+    for path in ("/segment", "/evaluate"):
+        assert service.client.portal.call(unread, service.app, path) == 503
+
+
+@pytest.mark.parametrize("path", ["/segment", "/evaluate"])
+@pytest.mark.parametrize("query", [b"threshold=2", b"colour=red", b"page=-1", b"threshold=0.5&threshold=0.6"])
+def test_wrong_options_are_refused_before_the_body_is_read(service: Service, path: str, query: bytes) -> None:
+    assert service.client.portal
+    assert service.client.portal.call(unread, service.app, path, query) == 422
+
+
+@pytest.mark.parametrize("service", [{"max_upload_bytes": 1000}], indirect=True)
+def test_a_length_above_the_limit_is_refused_before_the_body_is_read(service: Service) -> None:
+    assert service.client.portal
+    ask = partial(unread, service.app, content_type="image/png", content_length="1001")
+    assert service.client.portal.call(ask) == 413
+
+
+@pytest.mark.parametrize("service", [{"max_queued_pixels": 3000}], indirect=True)
+def test_when_to_ask_again_is_measured(service: Service, first: "Future[Any]", monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = []
+    monkeypatch.setattr(Rate, "finished", lambda _, n_pixels, _start: finished.append(n_pixels))
+    monkeypatch.setattr(Rate, "seconds", lambda _, n_pixels: n_pixels // 100)
+    # One image of 40 x 50 pixels, of which a side counts as 64 at least, is being worked on.
+    assert int(service.post().headers["retry-after"]) == 64 * 64 // 100
+    service.network.go.set()
+    assert first.result().status_code == 200
+    assert finished == [64 * 64]
+
+
+def test_large_images_keep_nobody_waiting(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "LARGE_PX", 100 * 100 - 1)
+    service.network.held_from_px = 100 * 100
+    with ThreadPoolExecutor() as threads:
+        large = [threads.submit(service.post, png(np.zeros((100, 100), np.uint8))) for _ in range(2)]
+        assert service.network.asked.acquire(timeout=30)
+        assert [service.post().status_code for _ in range(3)] == [200] * 3
+        assert not any(future.done() for future in large)
+        # One large image at a time.
+        assert service.network.n_asked == 1 + 3
+        service.network.go.set()
+        assert [future.result().status_code for future in large] == [200, 200]

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
 from app.api.schemas import EvaluateResponse
+from tests.client import TestClient
 from tests.synthetic import discs, picture, png, tiff
 
 SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
@@ -37,3 +37,21 @@ def test_options_are_the_same_as_for_segment(client: TestClient) -> None:
     assert body["count_error"] == -1
     assert body["provenance"]["options"]["exclude_border"] is True
     assert client.post("/evaluate?format=csv", files=files).status_code == 422
+
+
+def test_what_was_assumed_of_a_mask_is_told(client: TestClient) -> None:
+    reused = np.array([0, 1, 2, 1], np.uint8)[SCENE]
+    files = {"image": png(picture(SCENE)), "mask": png(reused)}
+    body = client.post("/evaluate", files=files).json()
+    EvaluateResponse.model_validate(body)
+    assert (body["mask_kind"], body["count_true"]) == ("labels", 3)
+    assert [warning["code"] for warning in body["warnings"]] == ["mask_values_reused"]
+    beside = client.post("/segment", files=files).json()
+    assert [warning["code"] for warning in beside["warnings"]] == ["mask_values_reused"]
+    assert beside["evaluation"]["count_true"] == 3
+
+
+def test_a_mask_that_means_nothing_is_refused(client: TestClient) -> None:
+    mask = tiff(np.stack([SCENE, SCENE // 2]).astype(np.uint16), ome=True, metadata={"axes": "CYX"})
+    answer = client.post("/evaluate", files={"image": png(picture(SCENE)), "mask": mask})
+    assert (answer.status_code, "channels that differ" in answer.json()["detail"]) == (415, True)

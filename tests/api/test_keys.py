@@ -8,7 +8,6 @@ import anyio
 import numpy as np
 import pytest
 from fastapi.security import HTTPAuthorizationCredentials
-from fastapi.testclient import TestClient
 
 from app.api.keys import ApiKeys, new_key, required_keys
 from app.cli import main
@@ -17,6 +16,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests import fakes
 from tests.api.test_problems import check
+from tests.client import TestClient
 from tests.synthetic import png
 
 KEY = "alices-key"
@@ -39,7 +39,7 @@ def with_keys(path: Path, *lines: str, **settings: Any) -> Settings:
 def guarded(tmp_path: Path) -> Iterator[TestClient]:
     """The app with one key, alice's."""
     settings = with_keys(tmp_path / "keys", f"alice:{DIGEST}")
-    with TestClient(create_app(settings, fakes.segmenter())) as client:
+    with TestClient(create_app(settings, fakes.engine())) as client:
         yield client
 
 
@@ -80,7 +80,7 @@ def test_the_key_is_asked_for_before_the_body_is_read(tmp_path: Path) -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        app = create_app(with_keys(tmp_path / "keys", f"alice:{DIGEST}"), fakes.segmenter())
+        app = create_app(with_keys(tmp_path / "keys", f"alice:{DIGEST}"), fakes.engine())
         headers = [(b"content-type", b"image/png")]
         scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
         await app(scope, receive, send)
@@ -114,7 +114,7 @@ def test_a_file_has_comments_and_several_keys_of_one_name(tmp_path: Path) -> Non
     settings = with_keys(
         tmp_path / "keys", "# the lab", f"alice:{OTHER}\r", "", f"  alice:{DIGEST} ", f"b.o_b-2:{OTHER}"
     )
-    with TestClient(create_app(settings, fakes.segmenter())) as client:
+    with TestClient(create_app(settings, fakes.engine())) as client:
         assert all(client.get("/model", headers=bearer(key)).status_code == 200 for key in (KEY, "other"))
 
 
@@ -164,7 +164,7 @@ def test_the_command_makes_a_key_that_is_let_in(tmp_path: Path, capsys: pytest.C
     made = capsys.readouterr()
     key, line = made.err.strip(), made.out.strip()
     assert key not in line
-    with TestClient(create_app(with_keys(tmp_path / "keys", line), fakes.segmenter())) as client:
+    with TestClient(create_app(with_keys(tmp_path / "keys", line), fakes.engine())) as client:
         assert client.get("/model", headers=bearer(key)).status_code == 200
     assert main(["key", "alice"]) == 0
     assert capsys.readouterr().err.strip() != key

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import ExitStack
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -6,15 +7,18 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
-from app.api.meter import Quota
-from app.errors import SettingsError
+from app.api.meter import Meter, Quota
+from app.api.metrics import Metrics
+from app.errors import QuotaError, SettingsError
+from app.logs import RequestRecord
 from app.main import create_app
+from app.options import SegmentationOptions
 from app.settings import Settings
 from tests import fakes
 from tests.api.test_keys import bearer, with_keys
 from tests.api.test_problems import check
+from tests.client import TestClient
 from tests.synthetic import png, tiff
 
 IMAGE = png(np.eye(100, dtype=np.uint8) * 200)
@@ -42,7 +46,7 @@ def clock() -> Clock:
 def metered(tmp_path: Path, clock: Clock) -> Iterator[TestClient]:
     """The app with keys of alice and bob, each for one image and a half in a minute."""
     lines = [f"{name}:{sha256(name.encode()).hexdigest()}" for name in ("alice", "bob")]
-    app = create_app(with_keys(tmp_path / "keys", *lines), fakes.segmenter())
+    app = create_app(with_keys(tmp_path / "keys", *lines), fakes.engine())
     app.state.quota = Quota(N_PIXELS * 3 // 2, clock)
     with TestClient(app) as client:
         yield client
@@ -96,9 +100,9 @@ def test_what_could_not_be_read_costs_nothing(metered: TestClient) -> None:
 
 
 def test_it_is_refused_before_the_body_is_read() -> None:
-    app = create_app(Settings(pixels_per_minute=1), fakes.segmenter())
+    app = create_app(Settings(pixels_per_minute=1), fakes.engine())
     app.state.quota.charge(None, 2)
-    app.state.segmenter = fakes.segmenter()
+    app.state.engine = fakes.engine()
 
     async def overdrawn() -> None:
         sent = []
@@ -119,7 +123,7 @@ def test_it_is_refused_before_the_body_is_read() -> None:
 
 
 def test_without_keys_all_share_one_quota() -> None:
-    with TestClient(create_app(Settings(pixels_per_minute=N_PIXELS), fakes.segmenter())) as client:
+    with TestClient(create_app(Settings(pixels_per_minute=N_PIXELS), fakes.engine())) as client:
         statuses = [client.post("/segment", files={"image": IMAGE}).status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
 
@@ -132,3 +136,27 @@ def test_a_quota_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KARYOMETER_PIXELS_PER_MINUTE", "0")
     with pytest.raises(SettingsError, match="PIXELS_PER_MINUTE"):
         Settings.from_environment()
+
+
+def test_the_best_quality_costs_what_it_costs(metered: TestClient) -> None:
+    answer = metered.post("/segment?quality=best", files={"image": IMAGE}, headers=bearer("alice"))
+    assert answer.status_code == 200
+    refused = metered.post("/segment", files={"image": IMAGE}, headers=bearer("alice"))
+    # Eight images of a quota of one and a half: six and a half too many, of which a minute has one and a half.
+    assert int(refused.headers["retry-after"]) == 260
+
+
+def test_pixels_are_charged_before_the_work_and_corrected_after(clock: Clock) -> None:
+    quota = Quota(600, clock)
+    meter = Meter(Metrics(), quota, RequestRecord(key="alice"))
+    with meter.charged(900):
+        assert quota.wait_s("alice") == 30
+        with pytest.raises(QuotaError), Meter(Metrics(), quota, RequestRecord(key="alice")).charged(1):
+            raise AssertionError("It was let in.")
+        meter.measured(fakes.engine().segment(png(np.zeros((30, 20), np.uint8)), SegmentationOptions()))
+    assert quota.wait_s("alice") == 0
+    failing = ExitStack()
+    failing.enter_context(Meter(Metrics(), quota, RequestRecord(key="alice")).charged(1500))
+    assert quota.wait_s("alice") == 150
+    failing.close()
+    assert quota.wait_s("alice") == 0

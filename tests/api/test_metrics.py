@@ -1,12 +1,12 @@
 from typing import Any
 
 import numpy as np
-from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.main import create_app
 from app.settings import Settings
 from tests import fakes
+from tests.client import TestClient
 from tests.synthetic import discs, picture, png
 
 SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
@@ -64,7 +64,7 @@ def test_paths_that_nobody_serves_make_no_new_counters(client: TestClient) -> No
 
 
 def test_each_app_counts_for_itself_and_before_it_is_ready() -> None:
-    apps: list[Any] = [create_app(Settings(), fakes.segmenter()) for _ in range(2)]
+    apps: list[Any] = [create_app(Settings(), fakes.engine()) for _ in range(2)]
     outside = TestClient(apps[0])
     assert outside.get("/health/live").status_code == 200
     assert sample(outside, "karyometer_requests_total", route="/health/live") == 1

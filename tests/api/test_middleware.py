@@ -1,12 +1,12 @@
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import anyio
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
 from app.api.middleware import Mistakes
@@ -15,6 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from tests import fakes
 from tests.api.test_keys import DIGEST, with_keys
+from tests.client import TestClient
 from tests.synthetic import png
 
 IMAGE = png(np.eye(20, dtype=np.uint8) * 200)
@@ -24,9 +25,9 @@ PAGE = "https://lab.example"
 @pytest.fixture
 def broken() -> Iterator[TestClient]:
     """An app whose predictor is missing, open to pages of one origin."""
-    segmenter = fakes.segmenter()
-    segmenter.predictor = None  # type: ignore[assignment]
-    with TestClient(create_app(Settings(cors_origins=(PAGE,)), segmenter)) as client:
+    engine = fakes.engine()
+    object.__setattr__(engine.model, "predictor", None)
+    with TestClient(create_app(Settings(cors_origins=(PAGE,)), engine)) as client:
         yield client
 
 
@@ -100,7 +101,7 @@ def test_pages_of_the_origins_that_are_set_may(broken: TestClient) -> None:
 
 def test_a_browser_may_ask_whether_it_may_without_a_key(tmp_path: Path) -> None:
     settings = with_keys(tmp_path / "keys", f"alice:{DIGEST}", cors_origins=(PAGE,))
-    with TestClient(create_app(settings, fakes.segmenter())) as client:
+    with TestClient(create_app(settings, fakes.engine())) as client:
         wanted = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
         assert client.options("/segment", headers={"origin": PAGE} | wanted).status_code == 200
         assert client.post("/segment", headers={"origin": PAGE}).headers["access-control-allow-origin"] == PAGE
@@ -143,3 +144,36 @@ def test_a_mistake_that_cannot_be_answered_any_more_is_raised(kind: str) -> None
             await Mistakes(app)({"type": kind}, nothing, nothing)
 
     anyio.run(run)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_served"),
+    [
+        ("localhost:8000", True),
+        ("127.0.0.1", True),
+        ("127.0.0.2:80", True),
+        ("[::1]:8000", True),
+        ("attacker.example", False),
+        ("attacker.example:8000", False),
+        ("localhost.attacker.example", False),
+        ("192.168.0.7", False),
+        ("[::1", False),
+        ("", False),
+    ],
+)
+def test_a_service_without_keys_answers_to_its_own_machine_only(client: TestClient, host: str, is_served: bool) -> None:
+    for path in ("/docs", "/model", "/health/live"):
+        answer = client.get(path, headers={"host": host})
+        assert answer.status_code == (200 if is_served else 421)
+    if not is_served:
+        assert answer.json()["code"] == "foreign_host"
+        assert "http://localhost" in answer.json()["detail"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_service_that_others_may_reach_answers_to_any_host(tmp_path: Path) -> None:
+    digest = sha256(b"key").hexdigest()
+    (tmp_path / "keys").write_text(f"alice:{digest}")
+    for settings in (Settings(allow_anonymous=True), Settings(api_keys_file=tmp_path / "keys")):
+        with TestClient(create_app(settings, fakes.engine())) as client:
+            assert client.get("/health/live", headers={"host": "karyometer.lab.example"}).status_code == 200

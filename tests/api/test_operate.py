@@ -1,10 +1,9 @@
-from fastapi.testclient import TestClient
-
 from app import __version__
+from app.inference.model_card import ModelCard
 from app.main import create_app
-from app.segmentation.model_card import ModelCard
 from app.settings import Settings
 from tests import fakes
+from tests.client import TestClient
 
 
 def test_version_and_card(client: TestClient) -> None:
@@ -13,7 +12,7 @@ def test_version_and_card(client: TestClient) -> None:
 
 
 def test_ready_only_while_the_lifespan_holds_the_model() -> None:
-    app = create_app(Settings(), fakes.segmenter())
+    app = create_app(Settings(), fakes.engine())
     outside = TestClient(app)
     for _ in range(2):
         answer = outside.get("/health/ready")
@@ -57,6 +56,10 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
         "channel",
         "page",
         "numbered",
+        "scene",
+        "scale",
+        "diameter_px",
+        "diameter_um",
         "format",
         "include",
     }

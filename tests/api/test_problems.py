@@ -4,7 +4,6 @@ from typing import Any
 import anyio
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
 from app import errors
 from app.api.admission import Admission
@@ -13,13 +12,14 @@ from app.api.schemas import Problem
 from app.main import create_app
 from app.settings import Settings
 from tests import fakes
+from tests.client import TestClient
 from tests.conftest import DATA
-from tests.segmentation.test_decode import png_claiming
+from tests.reading.test_decode import png_claiming
 from tests.synthetic import picture, png, tiff
 
 GOOD = png(np.eye(20, dtype=np.uint8) * 200)
-REAL_PNG = (DATA / "histology.png").read_bytes()
-REAL_TIFF = (DATA / "bbbc039.tif").read_bytes()
+REAL_PNG = (DATA / "immunohistochemistry.png").read_bytes()
+REAL_TIFF = (DATA / "fluorescence.tif").read_bytes()
 
 
 def check(answer: Any, status: int, code: str) -> str:
@@ -74,6 +74,11 @@ def test_one_pixel_is_a_valid_empty_result(client: TestClient, image: np.ndarray
         ("pixel_size_um=0", "pixel_size_um does not take '0'; give a number from 0.0001 to 10"),
         ("pixel_size_um=1e-200", "pixel_size_um does not take '1e-200'"),
         ("pixel_size_um=inf", "pixel_size_um does not take 'inf'"),
+        ("scale=wide", "scale does not take 'wide'; give `auto`, or a number from 0.0625 to 4"),
+        ("scale=5", "scale does not take '5'"),
+        ("diameter_px=30&scale=2", "diameter_px does not take '30'; give a number from 3 to 1000, and no number for"),
+        ("diameter_um=9&diameter_px=30", "diameter_um does not take '9'; give a number from 0.1 to 1000, and neither"),
+        ("diameter_um=9", "diameter_um needs the size of a pixel"),
         ("format=gif", "format does not take 'gif'"),
         ("include=everything", "include does not take 'everything'"),
     ],
@@ -136,8 +141,8 @@ def test_an_upload_that_breaks_off_is_no_mistake_of_ours() -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        app = create_app(Settings(), fakes.segmenter())
-        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(Settings(), 1, lambda: None)
+        app = create_app(Settings(), fakes.engine())
+        app.state.engine, app.state.admission = fakes.engine(), Admission(Settings(), 1, lambda: None)
         headers = [(b"content-type", b"image/png")]
         scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
         await app(scope, receive, send)
@@ -171,7 +176,7 @@ def test_evaluate_needs_a_mask_of_the_images_size(client: TestClient) -> None:
 
 def test_uploads_are_bounded_however_they_come() -> None:
     settings = Settings(max_upload_bytes=1000)
-    with TestClient(create_app(settings, fakes.segmenter())) as client:
+    with TestClient(create_app(settings, fakes.engine())) as client:
         large = bytes(1001)
         headers = {"content-type": "image/png"}
         check(client.post("/segment", content=large, headers=headers), 413, "upload_too_large")
@@ -191,9 +196,9 @@ def test_unknown_paths_and_methods(client: TestClient) -> None:
 
 
 def test_a_mistake_of_ours_says_nothing_of_the_inside() -> None:
-    segmenter = fakes.segmenter()
-    segmenter.predictor = None  # type: ignore[assignment]
-    with TestClient(create_app(Settings(), segmenter), raise_server_exceptions=False) as client:
+    engine = fakes.engine()
+    object.__setattr__(engine.model, "predictor", None)
+    with TestClient(create_app(Settings(), engine), raise_server_exceptions=False) as client:
         detail = check(client.post("/segment", files={"image": GOOD}), 500, "internal_error")
     assert "NoneType" not in detail
 
@@ -203,9 +208,9 @@ def test_every_error_that_a_request_can_raise_has_an_answer() -> None:
         below = error.__subclasses__()
         return set().union(*map(leaves, below)) if below else {error}
 
-    of_start_up = {errors.SettingsError, errors.DeviceError, errors.ModelError}
+    of_no_request = {errors.SettingsError, errors.DeviceError, errors.ModelError, errors.OutputError}
     in_errors = {error for error in leaves(errors.KaryometerError) if error.__module__ == errors.__name__}
-    assert in_errors - of_start_up == set(ANSWERS)
+    assert in_errors - of_no_request == set(ANSWERS)
 
 
 def test_an_upload_that_trickles_in_is_not_waited_for() -> None:
@@ -220,8 +225,8 @@ def test_an_upload_that_trickles_in_is_not_waited_for() -> None:
             sent.append(message)
 
         settings = Settings(max_transfer_s=0.1)
-        app = create_app(settings, fakes.segmenter())
-        app.state.segmenter, app.state.admission = fakes.segmenter(), Admission(settings, 1, lambda: None)
+        app = create_app(settings, fakes.engine())
+        app.state.engine, app.state.admission = fakes.engine(), Admission(settings, 1, lambda: None)
         headers = [(b"content-type", b"image/png")]
         scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"", "headers": headers}
         await app(scope, receive, send)

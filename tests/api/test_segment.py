@@ -3,23 +3,25 @@ import base64
 import csv
 import io
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas
 import pytest
 import tifffile
-from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from app.api.dependencies import pixels_to_segment
 from app.api.schemas import SegmentResponse, StackResponse
-from app.segmentation.encode import CONTOUR_RGB
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
+from app.engine.engine import Engine, Limits
+from app.export.encode import CONTOUR_RGB
+from app.inference.load import Model
+from app.options import SegmentationOptions
 from tests import fakes
+from tests.client import TestClient
 from tests.synthetic import discs, picture, png, tiff
 
 SCENE = discs((60, 80), (20, 20, 9), (20, 35, 9), (50, 0, 5))
@@ -59,17 +61,58 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
         "min_area_px": 7,
         "exclude_border": True,
         "pixel_size_um": 0.5,
+        "scale": "auto",
+        "diameter_px": None,
+        "diameter_um": None,
         "channel": None,
         "page": None,
         "numbered": False,
+        "scene": None,
         "threshold_applied": 0.4,
         "min_area_px_applied": 7,
+        "scale_applied": 1.0,
         "pixel_size_um_applied": 0.5,
+        "pixel_height_um_applied": 0.5,
+        "pixel_width_um_applied": 0.5,
         "channel_applied": 0,
         "page_applied": 0,
+        "scene_applied": 0,
     }
     assert body["provenance"]["model"] == {"name": "fake", "version": "1", "sha256": fakes.DIGEST, "dtype": "float32"}
     assert set(body["provenance"]["timing_ms"]) == {"decode", "predict", "split", "measure", "encode"}
+
+
+def test_pixels_that_are_not_square_have_two_sides(client: TestClient) -> None:
+    data = tiff(picture(SCENE), resolution=(20_000, 10_000), resolutionunit="CENTIMETER")
+    body = post(client, data).json()
+    SegmentResponse.model_validate(body)
+    size = {"pixel_size_um": None, "pixel_height_um": 1, "pixel_width_um": 0.5}
+    assert {name: body["image"][name] for name in size} == size
+    assert {name: body["provenance"]["options"][f"{name}_applied"] for name in size} == size
+    assert [nucleus["area_um2"] for nucleus in body["nuclei"]] == [n["area_px"] / 2 for n in body["nuclei"]]
+    assert body["summary"]["density_per_mm2"] == pytest.approx(3 / (SCENE.size * 0.5e-6))
+    asked = post(client, data, pixel_size_um=0.5).json()
+    assert (asked["image"]["pixel_height_um"], asked["image"]["pixel_size_um"]) == (0.5, 0.5)
+    (warning,) = asked["warnings"]
+    assert warning["code"] == "pixel_size_differs"
+    assert "0.5 micrometres wide and 1 high; 0.5 was used" in warning["message"]
+
+
+def test_sides_that_are_rounded_apart_are_a_square(client: TestClient) -> None:
+    body = post(client, tiff(picture(SCENE), resolution=(20_000, 20_001), resolutionunit="CENTIMETER")).json()
+    assert (body["image"]["pixel_size_um"], body["image"]["pixel_height_um"]) == (0.5, 0.5)
+    near = post(client, tiff(picture(SCENE), resolution=(20_000, 20_001), resolutionunit=3), pixel_size_um=0.504).json()
+    assert (near["warnings"], near["image"]["pixel_size_um"]) == ([], 0.504)
+
+
+def test_the_summary_has_intensities(client: TestClient) -> None:
+    summary = post(client).json()["summary"]
+    nuclei = post(client).json()["nuclei"]
+    for name in ("intensity_mean", "intensity_integrated"):
+        values = [nucleus[name] for nucleus in nuclei]
+        assert summary[name] == pytest.approx({"mean": np.mean(values), "median": np.median(values)})
+    assert summary["intensity_background"] == 0
+    assert nuclei[0]["intensity_sum"] == 200 * nuclei[0]["area_px"]
 
 
 def test_include_decides_what_the_json_holds(client: TestClient) -> None:
@@ -175,12 +218,15 @@ def test_channel_and_page_are_chosen_echoed_and_measured(client: TestClient) -> 
         "width_px": 80,
         "n_channels": 2,
         "n_pages": 2,
+        "n_scenes": 1,
         "channel": 1,
         "channel_names": ["GFP", "DAPI"],
         "page": 1,
         "dtype": "uint8",
         "axes": "ZCYX",
         "pixel_size_um": 0.25,
+        "pixel_height_um": 0.25,
+        "pixel_width_um": 0.25,
     }
     assert body["nuclei"][0]["area_um2"] == body["nuclei"][0]["area_px"] / 16
     assert body["nuclei"][0]["intensity_mean_c0"] == 9
@@ -255,14 +301,14 @@ def test_no_stack_and_no_choice_is_an_internal_error(client: TestClient, data: s
 def test_headers_that_may_be_long_are_read_in_a_thread(encode: Any, in_thread: bool) -> None:
     readers = []
 
-    class Reader(Segmenter):
-        def pixels_to_segment(self, data: bytes, options: SegmentationOptions) -> int:
+    class Reader(Engine):
+        def pixels_to_segment(self, source: bytes | Path, options: SegmentationOptions) -> int:
             readers.append(threading.current_thread())
-            return super().pixels_to_segment(data, options)
+            return super().pixels_to_segment(source, options)
 
     async def ask() -> bool:
-        segmenter = Reader(fakes.BrightIsNucleus(), fakes.card(), 10**6)
-        assert await pixels_to_segment(segmenter, encode(np.zeros((70, 80), np.uint8)), SegmentationOptions()) == 5600
+        engine = Reader(Model(fakes.BrightIsNucleus(), fakes.card()), Limits(10**6))
+        assert await pixels_to_segment(engine, encode(np.zeros((70, 80), np.uint8)), SegmentationOptions()) == 5600
         return readers[0] is not threading.current_thread()
 
     assert asyncio.run(ask()) == in_thread

@@ -9,13 +9,12 @@ import numpy as np
 import pandas
 import pytest
 import tifffile
-from fastapi.testclient import TestClient
 
+from app.inference.model_card import Contract
 from app.main import create_app
-from app.segmentation.model_card import Contract
-from app.segmentation.pipeline import Segmenter
 from app.settings import Settings
 from tests import fakes
+from tests.client import TestClient
 from tests.synthetic import discs, picture, png, tiff
 
 SCENE = discs((150, 200), (30, 30, 9), (30, 45, 9), (100, 150, 12))
@@ -32,8 +31,8 @@ READERS: dict[str, Callable[[bytes], Any]] = {
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """The app, for which the scene is large, and whose temporary files are all that there is at `tmp_path`."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    segmenter = Segmenter(fakes.BrightIsNucleus(), fakes.card(contract=Contract(reach_px=3)), SCENE.size - 1)
-    with TestClient(create_app(Settings(), segmenter), raise_server_exceptions=False) as client:
+    engine = fakes.engine(max_pixels=SCENE.size - 1, contract=Contract(reach_px=3))
+    with TestClient(create_app(Settings(), engine), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -42,7 +41,7 @@ def post(client: TestClient, data: bytes = DATA, **options: Any) -> Any:
 
 
 def test_large_tiffs_are_answered_as_smaller_ones_are(client: TestClient, tmp_path: Path) -> None:
-    with TestClient(create_app(Settings(), fakes.segmenter())) as whole:
+    with TestClient(create_app(Settings(), fakes.engine())) as whole:
         for name, read in READERS.items():
             large, small = post(client, format=name), post(whole, format=name)
             assert large.status_code == small.status_code == 200
@@ -57,12 +56,13 @@ def test_large_tiffs_are_answered_as_smaller_ones_are(client: TestClient, tmp_pa
 def test_other_formats_of_large_tiffs_are_refused_with_those_that_there_are(client: TestClient, name: str) -> None:
     answer = post(client, format=name)
     assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
-    assert answer.json()["detail"].startswith(f"Of so large an image there is no {name}; ask for labels, mask, csv, ")
+    assert answer.json()["detail"].startswith(f"Of so large an image there is no {name}; ask for labels, mask or csv, ")
 
 
 def test_other_files_that_are_large_are_refused(client: TestClient) -> None:
     answer = post(client, png(picture(SCENE)), format="labels")
     assert (answer.status_code, answer.json()["code"]) == (413, "image_too_large")
+    assert answer.json()["detail"].endswith("; crop it. KARYOMETER_MAX_PIXELS on the server sets this.")
 
 
 def test_no_temporary_file_stays_where_something_is_wrong(

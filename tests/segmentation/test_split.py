@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from app.segmentation.split import FULL, _part, label, select, split
+from app.segmentation.split import FULL, _split, label, select, split
 from tests.synthetic import discs
 
 DEPTH = 0.1
@@ -61,17 +61,20 @@ def test_selection_drops_small_and_border_nuclei_and_renumbers() -> None:
     assert kept.max() == 1
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.9), st.floats(0.1, 1), st.sampled_from([0, 1, 2]))
-def test_nuclei_are_those_of_a_watershed_of_the_h_maxima(seed: int, depth: float, part: float, sigma_px: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.integers(6, 580), st.floats(0.1, 1), st.sampled_from([0, 1, 2]))
+def test_nuclei_are_those_of_a_watershed_of_the_h_maxima(seed: int, hundreds: int, part: float, sigma_px: int) -> None:
+    # Heights differ by hundreds, so that no saddle is as deep as h: there scikit-image divides and `split` does not.
+    h = 100 * hundreds + 50
+    depth = h / FULL
     generator = np.random.default_rng(seed)
     mask, noise = generator.random((24, 24)) < part, generator.random((24, 24))
     rough = gaussian_filter(noise, sigma_px).ravel().argsort().argsort().reshape(24, 24)
     # No two are equal: of equal tops scikit-image marks each, however shallow the saddle.
     heights = (rough * 100 + 1).astype(np.uint16) * mask
-    peaks, blobs = label(h_maxima(heights.astype(np.int64), int(depth * FULL)) > 0), label(mask)
+    peaks, blobs = label(h_maxima(heights.astype(np.int64), h) > 0), label(mask)
     flooded = watershed(-heights.astype(np.int64), peaks, mask=np.isin(blobs, blobs[peaks > 0]) & mask, connectivity=2)
     expected = np.where(mask & (flooded == 0), blobs + peaks.max(), flooded)
-    found = _part(mask, heights, depth)
+    found = _split(mask, heights, depth)
     np.testing.assert_array_equal(found > 0, mask)
     assert found.max() == len(np.unique(expected[mask]))
     assert len(np.unique(found[peaks > 0])) == peaks.max()
@@ -88,9 +91,9 @@ def test_nuclei_are_those_of_a_watershed_of_the_h_maxima(seed: int, depth: float
 )
 def test_a_shallow_saddle_between_equal_tops_parts_nothing(depth: float, expected: list[int]) -> None:
     heights = (FULL * np.array([[0, 1, 0.95, 1, 0, 0.9, 0.2, 0.8, 0]])).astype(np.uint16)
-    np.testing.assert_array_equal(_part(heights > 0, heights, depth), [expected])
+    np.testing.assert_array_equal(_split(heights > 0, heights, depth), [expected])
 
 
 def test_a_plateau_is_one_nucleus() -> None:
     heights = np.array([[0, 5, 5, 5, 0], [0, 5, 0, 5, 0], [0, 5, 0, 5, 0]], np.uint16)
-    np.testing.assert_array_equal(_part(heights > 0, heights, 0.1), heights > 0)
+    np.testing.assert_array_equal(_split(heights > 0, heights, 0.1), heights > 0)

@@ -1,0 +1,1 @@
+"""One entry: an image and options in, a result out, whether the image fits into the memory or not."""

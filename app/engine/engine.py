@@ -1,0 +1,188 @@
+"""The one entry: an image and options in, a result out. What is too large for the memory is worked on out of core."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Self
+from weakref import WeakSet
+
+from app.engine.out_of_core import check_out_of_core, segment_out_of_core
+from app.engine.pipeline import Call, here, milliseconds_since, score_plane, segment_plane
+from app.engine.result import Evaluation, Result
+from app.engine.scale import claimed_scale
+from app.errors import ImageTooLargeError, OptionError
+from app.inference.load import Model, load_model
+from app.inference.predictions import N_ORIENTATIONS
+from app.options import SegmentationOptions
+from app.reading.decode import claimed_pixels, decode_pages
+from app.reading.large_tiff import tiff_pixels
+from app.reading.memmap import disk_full_told
+from app.reading.sources import read_source
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an image may be.
+
+    Attributes
+    ----------
+    max_pixels
+        Height times width of an image that is worked on in memory.
+    max_out_of_core_pixels
+        Of a TIFF that is worked on out of core, because it has more.
+    max_out_of_core_bytes
+        What the whole process may take of the memory meanwhile.
+    """
+
+    max_pixels: int
+    max_out_of_core_pixels: int = 2**30
+    max_out_of_core_bytes: int = 2 * 2**30
+
+
+def n_predicted(n_pixels: int, options: SegmentationOptions, scale: float = 1.0) -> int:
+    """How many pixels of an image the network sees, in all orientations and, at a scale above 1, enlarged."""
+    return round(n_pixels * (N_ORIENTATIONS if options.quality == "best" else 1) * max(1.0, scale) ** 2)
+
+
+class Engine:
+    """A loaded model, and all that lies between an image and its nuclei.
+
+    Parameters
+    ----------
+    model
+        The network and its card.
+    limits
+        How large an image may be.
+    call
+        Calls the decoders, here or in another process.
+    """
+
+    def __init__(self, model: Model, limits: Limits, call: Call = here) -> None:
+        self.model = model
+        self.limits = limits
+        self._call = call
+        # Each may take as much memory as all together are allowed.
+        self._one_large = Lock()
+        self._folders: WeakSet[TemporaryDirectory[str]] = WeakSet()
+
+    @classmethod
+    def load(cls, folder: Path, device: str, limits: Limits, call: Call = here) -> Self:
+        """Check the model in `folder` against its card, load it onto the device and warm it up.
+
+        Raises
+        ------
+        ModelError
+            The model cannot be used; the message is one sentence that says what to do.
+        """
+        return cls(load_model(folder, device), limits, call)
+
+    def segment(
+        self,
+        source: bytes | Path,
+        options: SegmentationOptions,
+        filename: str | None = None,
+        whole_for: Sequence[str] = (),
+    ) -> Result:
+        """Find and measure the nuclei of an image.
+
+        Parameters
+        ----------
+        source
+            The bytes of a file of one of `app.reading.decode.FORMATS`, or the path of one, which may be a `*.zarr`
+            folder.
+        options
+            How.
+        filename
+            For the record only.
+        whole_for
+            What the caller will want of the result that one from out of core cannot give; such an image is refused
+            before the work.
+
+        Returns
+        -------
+        Result
+            To be closed: an image that was worked on out of core has its labels on disk.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError, ChannelNeededError
+            It is not an image that can be measured.
+        OptionError
+            There is no such channel or page, or an option needs the whole image at once.
+        NoRoomError
+            The disk is full.
+        """
+        if not self._is_out_of_core(source):
+            data, max_pixels = read_source(source) if isinstance(source, Path) else source, self.limits.max_pixels
+            start = time.perf_counter()
+            planes = self._call(decode_pages, data, max_pixels, options.channel, options.page, options.scene)
+            decode_ms = milliseconds_since(start) / len(planes)
+            return Result(
+                tuple(
+                    segment_plane(self.model, plane, options, filename, max_pixels, {"decode": decode_ms})
+                    for plane in planes
+                )
+            )
+        if whole_for:
+            raise ImageTooLargeError(
+                f"Of so large an image there is no {' or '.join(whole_for)}; ask for labels, mask or csv, or crop it."
+            )
+        check_out_of_core(options, self.model.card)
+        with self._one_large, disk_full_told():
+            folder = TemporaryDirectory(prefix="karyometer-", ignore_cleanup_errors=True)
+            self._folders.add(folder)
+            try:
+                path = source if isinstance(source, Path) else Path(folder.name, "image")
+                if isinstance(source, bytes):
+                    path.write_bytes(source)
+                found = segment_out_of_core(
+                    self.model,
+                    path,
+                    options,
+                    filename,
+                    Path(folder.name),
+                    self.limits.max_out_of_core_pixels,
+                    self.limits.max_out_of_core_bytes,
+                    self._call,
+                )
+            except BaseException:
+                folder.cleanup()
+                raise
+        return Result((found,), folder)
+
+    def evaluate(self, result: Result, mask: bytes) -> Evaluation:
+        """Score a result of one plane in memory against the bytes of its ground truth; see `score_plane`.
+
+        Raises
+        ------
+        OptionError
+            The result has all planes of a stack.
+        """
+        if result.is_stack:
+            raise OptionError("A mask is that of one page; choose it with page, or give page=max.")
+        return score_plane(result.planes[0], mask, self.limits.max_pixels, self._call)
+
+    def pixels_to_segment(self, source: bytes | Path, options: SegmentationOptions) -> int:
+        """How much work an image is, by its header: the pixels that the network will see; 0 of what is refused."""
+        if self._is_out_of_core(source):
+            n_pixels = tiff_pixels(source)
+            return n_pixels if n_pixels <= self.limits.max_out_of_core_pixels else 0
+        data = read_source(source) if isinstance(source, Path) else source
+        n_pixels = claimed_pixels(data, options.page, self.limits.max_pixels)
+        return n_predicted(n_pixels, options, claimed_scale(options))
+
+    def close(self) -> None:
+        """Remove all temporary files; whatever is still worked on out of core fails."""
+        for folder in list(self._folders):
+            folder.cleanup()
+
+    def release_memory(self) -> None:
+        """Let go of what the last image needed."""
+        self.model.release_memory()
+
+    def _is_out_of_core(self, source: bytes | Path) -> bool:
+        is_file = isinstance(source, bytes) or source.is_file()
+        return is_file and tiff_pixels(source) > self.limits.max_pixels

@@ -1,0 +1,257 @@
+"""The whole story: from the bytes of an image to its nuclei, and from a ground truth to scores."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.blocks import CanvasPredictions, find_in_blocks, measure_in_blocks
+from app.engine.large_nuclei import merge_large_nuclei
+from app.engine.result import Evaluation, PlaneResult, nuclei_warnings, ood_warnings, pixel_size
+from app.engine.scale import Choice, View, asked_scale, calibration_at, choose_scale, view_windows
+from app.errors import ImageTooLargeError, SizeMismatchError
+from app.evaluation.matching import average_precision, match_all, pixel_scores
+from app.evaluation.truth import read_truth
+from app.inference.load import Model
+from app.inference.model_card import Calibration
+from app.inference.normalise import stretch
+from app.inference.predictions import Predictions, place_content
+from app.inference.resampling import at_full_size, predict_copy
+from app.measurement.intensities import background as background_of
+from app.measurement.measure import Measurements, complete, measure
+from app.options import LARGEST_SCALE, SegmentationOptions
+from app.reading.stack import DecodedImage, PixelSize
+from app.reading.warnings import SCALE_UNCERTAIN
+from app.segmentation.split import label, select, split
+from app.segmentation.threshold import ThresholdRule, apply_threshold, threshold_value
+
+# Larger images are split and measured in blocks, with the same result.
+MOST_WHOLE_PX = 4_000_000
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Call(Protocol):
+    """Calls a function, in this process or another."""
+
+    def __call__(self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """What it answers."""
+        ...
+
+
+def here(function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Call it in this process."""
+    return function(*args, **kwargs)
+
+
+def segment_plane(
+    model: Model,
+    decoded: DecodedImage,
+    options: SegmentationOptions,
+    filename: str | None,
+    max_pixels: int,
+    timing_ms: dict[str, float],
+) -> PlaneResult:
+    """The nuclei of one plane in memory.
+
+    Parameters are those of `app.engine.engine.Engine`, and so are the errors; `timing_ms` is what decoding took.
+    """
+    size, size_warnings = pixel_size(decoded, options)
+    with timed(timing_ms, "predict"):
+        normalised, predictions, choice = predict_image(model, decoded.image, options, size, max_pixels)
+    calibration = calibration_at(model.card.calibration, choice.scale)
+    if predictions.probability.size > MOST_WHOLE_PX:
+        found = _find_in_blocks(decoded, predictions, options, calibration, size, timing_ms)
+        threshold, min_area_px, labels, measured = found
+    else:
+        with timed(timing_ms, "split"):
+            threshold, min_area_px, labels = find_nuclei(predictions, options, calibration)
+        with timed(timing_ms, "measure"):
+            image, channels = decoded.image, decoded.channels
+            measured = measure(labels, image, channels, predictions, calibration.confidence, size)
+    is_grey = decoded.image.ndim == 2 or decoded.channels.shape[2] == 1
+    return PlaneResult(
+        filename=filename,
+        image=decoded,
+        stored_labels=labels,
+        normalised=normalised,
+        nuclei=measured.nuclei,
+        background=measured.background,
+        options=options,
+        pixel_size=size,
+        threshold=threshold,
+        min_area_px=min_area_px,
+        scale=choice.scale,
+        warnings=(
+            *decoded.warnings,
+            *size_warnings,
+            *([SCALE_UNCERTAIN] if choice.is_uncertain else []),
+            *nuclei_warnings(measured.nuclei, is_grey),
+            *ood_warnings(predictions.ood_score, calibration),
+        ),
+        card=model.card,
+        dtype=model.predictor.dtype,
+        timing_ms=timing_ms,
+    )
+
+
+def predict_at_scale(
+    model: Model,
+    image: NDArray[np.float32],
+    options: SegmentationOptions,
+    pixel: PixelSize | None = None,
+    max_pixels: int | None = None,
+) -> tuple[Predictions, Choice]:
+    """The network's predictions of a normalised image `(H, W, 3)`, at its own size, and the scale they were made at.
+
+    Raises
+    ------
+    OptionError
+        See `app.engine.scale.asked_scale`.
+    ImageTooLargeError
+        At the scale that is asked for the image has more than `max_pixels`.
+    """
+    size_px, largest = image.shape[:2], LARGEST_SCALE
+    predict = partial(model.predict, quality=options.quality)
+    if max_pixels is not None:
+        largest = max(1.0, min(largest, np.sqrt(max_pixels / (size_px[0] * size_px[1]))))
+    scale = asked_scale(options, pixel)
+    if scale is not None and scale > largest:
+        raise ImageTooLargeError(
+            f"At a scale of {scale:g} the image has more than {max_pixels} pixels; crop it, or give a scale of at most "
+            f"{np.floor(100 * largest) / 100:g}."
+        )
+    if scale is None and model.card.contract.reach_px is None:
+        # The network resizes every image to one size.
+        scale = 1.0
+    if scale is not None:
+        return at_full_size(predict_copy(predict, image, scale), size_px), Choice(scale)
+    windows = view_windows(size_px, lambda window: float(image[window][::8, ::8].std()))
+    views = [View(predict, image[window], model.card.calibration) for window in windows]
+    choice = choose_scale(views, largest)
+    if views[0].size_px != size_px:
+        return at_full_size(predict_copy(predict, image, choice.scale), size_px), choice
+    predictions = at_full_size(views[0].predictions(choice.scale), size_px)
+    return merge_large_nuclei(predictions, views[0], choice.scale), choice
+
+
+def predict_image(
+    model: Model,
+    image: NDArray[Any],
+    options: SegmentationOptions,
+    pixel: PixelSize | None = None,
+    max_pixels: int | None = None,
+) -> tuple[NDArray[np.float32], Predictions, Choice]:
+    """An image `(H, W)` or `(H, W, 3)` as decoded: normalised, what the network says of it, and at which scale.
+
+    What was never imaged is not shown to the network; see `predict_at_scale`.
+    """
+    limits = model.limits(image)
+    normalised = stretch(image, limits)
+    content = limits.content(normalised.shape)
+    predictions, choice = predict_at_scale(model, normalised[content], options, pixel, max_pixels)
+    return normalised, place_content(predictions, normalised.shape, content), choice
+
+
+def find_labels(model: Model, image: NDArray[Any], options: SegmentationOptions) -> tuple[NDArray[np.int32], Choice]:
+    """The nuclei of an image `(H, W)` or `(H, W, 3)` as decoded, and the scale at which they were found."""
+    _, predictions, choice = predict_image(model, image, options)
+    return find_nuclei(predictions, options, calibration_at(model.card.calibration, choice.scale))[2], choice
+
+
+def _find_in_blocks(
+    decoded: DecodedImage,
+    predictions: Predictions,
+    options: SegmentationOptions,
+    calibration: Calibration,
+    pixel_size: PixelSize | None,
+    timing_ms: dict[str, float],
+) -> tuple[float, int, NDArray[np.int32], Measurements]:
+    """Threshold and minimum area that were applied, labels and what was measured; large images need less memory so."""
+    image, channels = decoded.image, decoded.channels
+    canvases = CanvasPredictions(predictions.probability, predictions.distance)
+    with timed(timing_ms, "split"):
+        rule, min_area_px = applied(options, calibration)
+        threshold = threshold_value(predictions.probability, rule)
+        fixed = options.model_copy(update={"threshold": threshold})
+        labels = np.zeros(predictions.probability.shape, np.int32)
+        found = find_in_blocks(
+            canvases, labels, threshold, lambda window: find_nuclei(window, fixed, calibration)[2], labels.size
+        )
+    with timed(timing_ms, "measure"):
+        table = measure_in_blocks(
+            found,
+            labels,
+            lambda window: (image[window], channels[window]),
+            canvases,
+            calibration.confidence,
+            pixel_size,
+        )
+        background = background_of(labels, image, channels)
+        measured = Measurements(complete(table, labels.shape, background, pixel_size), background)
+        labels = found.numbers.astype(np.int32)[labels]
+    return threshold, min_area_px, labels, measured
+
+
+def score_plane(plane: PlaneResult, mask_data: bytes, max_pixels: int, call: Call) -> Evaluation:
+    """Score a plane in memory against the bytes of its ground-truth mask.
+
+    Raises
+    ------
+    SizeMismatchError
+        The mask's size is not the image's.
+    ImageError, EmptyUploadError
+        The mask cannot be read.
+    """
+    truth = call(read_truth, mask_data, max_pixels)
+    labels = plane.labels
+    size, mask_size = labels.shape, truth.labels.shape
+    if size != mask_size:
+        raise SizeMismatchError(
+            f"The mask is {mask_size[0]} x {mask_size[1]} pixels, the image {size[0]} x {size[1]} "
+            "(height x width); send a mask of the image's size."
+        )
+    matching = match_all(truth.labels, labels)
+    return Evaluation(
+        mask_kind=truth.kind,
+        mask_warnings=truth.warnings,
+        count_predicted=plane.count,
+        count_true=int(truth.labels.max()),
+        pixels=pixel_scores(truth.labels > 0, labels > 0),
+        matching=matching,
+        average_precision=average_precision(matching),
+    )
+
+
+def applied(options: SegmentationOptions, calibration: Calibration) -> tuple[ThresholdRule | float, int]:
+    """How the threshold is found, or what it is, and the minimum area: as asked for, or as calibrated."""
+    threshold = calibration.threshold if options.threshold == "model" else options.threshold
+    return threshold, calibration.min_area_px if options.min_area_px is None else options.min_area_px
+
+
+def find_nuclei(
+    predictions: Predictions, options: SegmentationOptions, calibration: Calibration
+) -> tuple[float, int, NDArray[np.int32]]:
+    """The threshold and the minimum area that were applied, and the labels."""
+    rule, min_area_px = applied(options, calibration)
+    threshold = threshold_value(predictions.probability, rule)
+    mask = apply_threshold(predictions.probability, threshold)
+    labels = split(mask, calibration.marker_depth, predictions.distance) if options.split_touching else label(mask)
+    return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)
+
+
+@contextmanager
+def timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
+    """Add to a stage what happens within."""
+    start = time.perf_counter()
+    yield
+    timing_ms[stage] = round(timing_ms.get(stage, 0) + milliseconds_since(start), 3)
+
+
+def milliseconds_since(start: float) -> float:
+    """As `time.perf_counter` has them, to the microsecond."""
+    return round(1000 * (time.perf_counter() - start), 3)

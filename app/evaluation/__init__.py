@@ -1,0 +1,1 @@
+"""Labels against a ground truth: scores."""

@@ -1,0 +1,1 @@
+"""A result to files that other programs open."""

@@ -1,0 +1,1 @@
+"""An image to a network's predictions."""

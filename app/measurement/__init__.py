@@ -1,0 +1,1 @@
+"""Labels and an image to a table, one row a nucleus."""

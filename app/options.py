@@ -1,0 +1,93 @@
+"""What a user may choose; the same for API, command line, page and jobs."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+# The number first: documentation pages offer a free field for the first kind, and a closed list for names.
+Threshold = Annotated[float, Field(gt=0, lt=1)] | Literal["model", "mean", "otsu"]
+
+SMALLEST_SCALE, LARGEST_SCALE = 1 / 16, 4.0
+Scale = Annotated[float, Field(ge=SMALLEST_SCALE, le=LARGEST_SCALE)] | Literal["auto"]
+Channel = Annotated[Annotated[int, Field(ge=0)] | str, Field(union_mode="left_to_right")]
+Page = Annotated[int, Field(ge=0)] | Literal["max", "all"]
+
+
+class SegmentationOptions(BaseModel):
+    """How an image is segmented and measured. Each field's description says which values it takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    quality: Literal["fast", "best"] = Field(
+        "fast",
+        description="`fast` or `best`: how often the network sees the image; `best` is test-time augmentation, the "
+        "mean of eight orientations (turned and mirrored), a little better and eight times slower",
+    )
+    threshold: Threshold = Field(
+        "model",
+        description="`model`, `mean`, `otsu` or a number between 0 and 1: a pixel is nucleus from this probability on; "
+        "`model` is what the model was calibrated to, `mean` the image's mean probability, `otsu` is found by Otsu's "
+        "method",
+        examples=["model"],
+    )
+    split_touching: bool = Field(True, description="true or false: whether touching nuclei are separated")
+    min_area_px: int | None = Field(
+        None,
+        ge=0,
+        le=2**63 - 1,
+        description="a whole number from 0: nuclei with fewer pixels are dropped; without it the card's value",
+    )
+    exclude_border: bool = Field(
+        False, description="true or false: whether nuclei that touch the image's edge are dropped"
+    )
+    pixel_size_um: float | None = Field(
+        None,
+        ge=0.0001,
+        le=10,
+        description="a number from 0.0001 to 10: a pixel's edge in micrometres, for areas in square micrometres",
+    )
+    scale: Scale = Field(
+        "auto",
+        description="`auto`, or a number from 0.0625 to 4: by what the image's sides are multiplied for the network, "
+        "which is best where nuclei are about 24 pixels wide; sizes in the answer are always the image's own",
+        examples=["auto"],
+    )
+    diameter_px: float | None = Field(
+        None,
+        ge=3,
+        le=1000,
+        description="a number from 3 to 1000, and no number for scale: the nuclei's typical diameter in pixels, from "
+        "which the scale follows",
+    )
+    diameter_um: float | None = Field(
+        None,
+        ge=0.1,
+        le=1000,
+        description="a number from 0.1 to 1000, and neither diameter_px nor a number for scale: the same in "
+        "micrometres, where the size of a pixel is known",
+    )
+    channel: Channel | None = Field(
+        None,
+        description="a number from 0, or a channel's name: which channel holds the nuclei; without it colour is "
+        "segmented as colour, and of several channels that with a nuclear stain's name",
+    )
+    page: Page | None = Field(
+        None,
+        description="a number from 0, `max` or `all`: which page (z, t) of a stack is segmented, the brightest of all "
+        "pages, or every one by itself; without it the first",
+    )
+    scene: int | None = Field(
+        None,
+        ge=0,
+        description="a number from 0: which image of a file of several (positions, series) is segmented; without it "
+        "the first that is no preview",
+    )
+    numbered: bool = Field(False, description="true or false: whether the overlay shows each nucleus's number")
+
+    @field_validator("diameter_px", "diameter_um")
+    @classmethod
+    def _says_it_once(cls, diameter: float | None, info: ValidationInfo) -> float | None:
+        others = [info.data.get("scale", "auto") != "auto", info.data.get("diameter_px") is not None]
+        if diameter is not None and any(others):
+            raise ValueError("The scale follows from one of scale, diameter_px and diameter_um.")
+        return diameter

@@ -1,0 +1,1 @@
+"""Bytes to an image, and what its file says of itself."""

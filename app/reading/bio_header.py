@@ -1,0 +1,184 @@
+"""What the headers of CZI, ND2, LIF and OME-Zarr promise, asked of each format's own library.
+
+bioio lays out arrays of whatever a file promises, and follows a LIF to other files, so that this comes first.
+"""
+
+import json
+import math
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.errors import UnsupportedImageError
+from app.reading.stack import MAX_CHANNELS, choose_scene
+from app.reading.warnings import ImageWarning
+
+MAX_MEMBERS = 100_000
+# Codecs may do anything, and one of numcodecs' unpickles.
+_CODECS = frozenset(
+    [
+        "blosc",
+        "bytes",
+        "bz2",
+        "crc32c",
+        "delta",
+        "gzip",
+        "lz4",
+        "lzma",
+        "sharding_indexed",
+        "shuffle",
+        "transpose",
+        "zlib",
+        "zstd",
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What a header says.
+
+    Attributes
+    ----------
+    sizes
+        Of each axis; `S` are colours, `M` the tiles of a mosaic.
+    scene
+        Which image it is, of `n_scenes`.
+    unit
+        Of the pixel size that bioio tells.
+    path
+        Of what bioio shall read, where that is not the file.
+    """
+
+    sizes: dict[str, int]
+    scene: int = 0
+    n_scenes: int = 1
+    unit: str = "um"
+    warnings: tuple[ImageWarning, ...] = ()
+    path: Path | None = None
+
+
+def _promise_czi(path: Path, _subject: str, _max_pixels: int, scene: int | None) -> Promise:
+    from aicspylibczi import CziFile
+
+    with path.open("rb") as file:
+        czi = CziFile(file)
+        shapes = czi.get_dims_shape()
+        # One shape for each scene, or for all where they are alike; scenes need not be numbered from 0.
+        scenes = [(number, shape) for shape in shapes for number in range(*shape.get("S", (0, 1)))]
+        chosen, warnings = choose_scene(scene, len(scenes))
+        index, shape = scenes[chosen]
+        sizes = {axis.replace("A", "S"): end - first for axis, (first, end) in shape.items() if axis not in "BS"}
+        if "M" in sizes:
+            box = czi.get_mosaic_scene_bounding_box(index=index)
+            sizes |= {"Y": box.h, "X": box.w}
+    return Promise(sizes, chosen, len(scenes), warnings=tuple(warnings))
+
+
+def _promise_nd2(path: Path, _subject: str, _max_pixels: int, scene: int | None) -> Promise:
+    import nd2
+
+    with nd2.ND2File(path) as file:
+        sizes = dict(file.sizes)
+        # Without a calibration the library says that a pixel is one micrometre wide.
+        volumes = [channel.volume for channel in file.metadata.channels or ()]
+        unit = "um" if volumes and volumes[0].axesCalibrated[0] else ""
+    n_scenes = sizes.pop("P", 1)
+    chosen, warnings = choose_scene(scene, n_scenes)
+    return Promise(sizes, chosen, n_scenes, unit, tuple(warnings))
+
+
+def _promise_lif(path: Path, subject: str, _max_pixels: int, scene: int | None) -> Promise:
+    import liffile
+
+    with liffile.LifFile(path) as file:
+        if file.xml_element.find("./Element/Children/Reference") is not None:
+            raise UnsupportedImageError(f"The {subject} is a LIF that refers to other files; save it as one file.")
+        chosen, warnings = choose_scene(scene, len(file.images))
+        image = file.images[chosen]
+        if image.nbytes > path.stat().st_size:
+            raise ValueError("the header promises more pixels than the file has")
+        return Promise(dict(image.sizes), chosen, len(file.images), warnings=tuple(warnings))
+
+
+def _promise_zarr(path: Path, subject: str, max_pixels: int, scene: int | None) -> Promise:
+    import zarr
+
+    store_path = path.with_name("image.zip")
+    chosen, n_images, warnings = _copy_store(path, store_path, max_pixels, subject, scene)
+    with zarr.storage.ZipStore(store_path, mode="r") as store:
+        group = zarr.open_group(store, mode="r")
+        attributes = group.attrs.asdict()
+        image = attributes.get("ome", attributes)["multiscales"][0]
+        array = group[image["datasets"][0]["path"]]
+    unread = sorted(set(_codecs(array.metadata.to_dict())) - _CODECS)
+    if unread:
+        raise UnsupportedImageError(f"The {subject} is compressed with {', '.join(unread)}; choose blosc or zstd.")
+    if math.prod(array.chunks) > MAX_CHANNELS * max_pixels or array.nchunks > MAX_MEMBERS:
+        raise UnsupportedImageError(
+            f"The {subject} has {array.nchunks} chunks of {' x '.join(map(str, array.chunks))} pixels, which is more "
+            "than is read; store it in chunks of 256 x 256 to 2048 x 2048."
+        )
+    axes = image.get("axes")
+    units = {axis["name"].upper(): axis.get("unit") or "" for axis in axes} if axes else dict.fromkeys("TCZYX", "")
+    assumed = ImageWarning(
+        "axes_assumed",
+        "The file does not name its axes, which were taken to be T, C, Z, Y and X; choose with channel and page.",
+    )
+    sizes = dict(zip(units, array.shape, strict=True))
+    told = (*warnings, *(() if axes else (assumed,)))
+    return Promise(sizes, chosen, n_images, units.get("X", ""), told, store_path)
+
+
+PROMISES = {"CZI": _promise_czi, "ND2": _promise_nd2, "LIF": _promise_lif, "OME-Zarr": _promise_zarr}
+
+
+def _codecs(node: Any) -> Iterator[str]:
+    """Names of all codecs in the metadata of an array, those inside of shards among them."""
+    for key, value in node.items():
+        if key in ("codecs", "index_codecs", "compressor", "filters"):
+            for codec in [value] if isinstance(value, dict) else value or ():
+                yield codec.get("name") or codec["id"]
+                yield from _codecs(codec.get("configuration") or {})
+
+
+def _copy_store(
+    path: Path, store_path: Path, max_pixels: int, subject: str, scene: int | None
+) -> tuple[int, int, list[ImageWarning]]:
+    """Write one image of a zip as a zip of its own: its number, how many there are, and what to say of the others.
+
+    It is never unpacked, so that no name in it can lead anywhere.
+    """
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(store_path, "w") as copy:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        sizes = [member.file_size for member in members]
+        # The largest pixels have 8 bytes.
+        if len(members) > MAX_MEMBERS or max(sizes, default=0) > 8 * max_pixels or sum(sizes) > 64 * max_pixels:
+            raise UnsupportedImageError(
+                f"The {subject} is a zip of {len(members)} files with {sum(sizes)} bytes, which is more than is read; "
+                "send one image of the store."
+            )
+        images = [member.filename.rpartition("/")[0] for member in members if _describes_image(archive, member)]
+        if not images:
+            raise UnsupportedImageError(f"The {subject} is a zip without an OME-Zarr image; zip a whole store.")
+        images.sort(key=lambda image: (image.count("/"), image))
+        chosen, warnings = choose_scene(scene, len(images))
+        prefix = f"{images[chosen]}/" if images[chosen] else ""
+        for member in members:
+            if member.filename.startswith(prefix):
+                with archive.open(member) as source, copy.open(member.filename.removeprefix(prefix), "w") as target:
+                    shutil.copyfileobj(source, target)
+    return chosen, len(images), warnings
+
+
+def _describes_image(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    *folders, name = member.filename.split("/")
+    if name not in (".zattrs", "zarr.json") or "labels" in folders:
+        return False
+    attributes = json.loads(archive.read(member))
+    if name == "zarr.json":
+        attributes = attributes.get("attributes", {})
+    return "multiscales" in attributes.get("ome", attributes)
