@@ -11,6 +11,11 @@ RUN --mount=type=bind,source=requirements/service.lock,target=/tmp/service.lock 
     --mount=type=cache,target=/root/.cache/pip \
     pip install --require-hashes --only-binary :all: -r /tmp/service.lock
 
+FROM build AS build-bio
+RUN --mount=type=bind,source=requirements/bio.lock,target=/tmp/bio.lock \
+    --mount=type=cache,target=/root/.cache/pip \
+    pip install --require-hashes --only-binary :all: -r /tmp/bio.lock
+
 FROM build AS build-gpu
 RUN --mount=type=bind,source=requirements/gpu.lock,target=/tmp/gpu.lock \
     --mount=type=cache,target=/root/.cache/pip \
@@ -25,7 +30,8 @@ RUN --mount=type=bind,source=requirements/training.lock,target=/tmp/training.loc
 FROM build AS files
 WORKDIR /srv/karyometer
 COPY LICENSE .
-COPY models models
+# The shipped model alone; others are mounted, and named by KARYOMETER_MODEL.
+COPY models/fast/5 models/fast/5
 COPY app app
 RUN chmod -R a+rX,go-w . && python -m compileall -q app
 
@@ -34,7 +40,7 @@ COPY training training
 RUN chmod -R a+rX,go-w training && python -m compileall -q training
 
 FROM python:3.11-slim-bookworm AS runtime
-# The user has no home; caches of Matplotlib, Keras and CUDA go where a read-only container still has a tmpfs.
+# The user has no home; caches of Matplotlib, Keras and CUDA go where a read-only container can still write.
 ENV PATH="/opt/venv/bin:$PATH" \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -57,12 +63,17 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-c", "\
 from urllib.request import ProxyHandler, build_opener; \
 build_opener(ProxyHandler({})).open('http://127.0.0.1:8000/health/ready', timeout=4)"]
-CMD ["python", "-m", "app.cli", "serve"]
+# What a killed process left in /tmp, which outlives a restart, would fill the disk.
+CMD ["sh", "-c", "rm -rf /tmp/karyometer-* && exec python -m app.cli serve"]
 
 FROM service AS gpu
 # Without it, what the NVIDIA runtime mounts depends on how the host has set it up.
 ENV NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=build-gpu /opt/venv /opt/venv
+COPY --from=files /srv/karyometer .
+
+FROM service AS bio
+COPY --from=build-bio /opt/venv /opt/venv
 COPY --from=files /srv/karyometer .
 
 FROM service AS cpu

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from app.segmentation.metrics import THRESHOLDS, pooled_accuracy
+from app.evaluation.matching import THRESHOLDS, pooled_accuracy
 from benchmarks.methods import Method, exported, otsu, stardist
 from benchmarks.plots import draw_counts, draw_curves, draw_gallery, draw_modalities
 from training.arguments import command_line, data_arguments

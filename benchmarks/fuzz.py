@@ -12,8 +12,8 @@ import time
 from collections import Counter
 
 from app.errors import KaryometerError
-from app.isolation import DecodeProcesses
-from app.segmentation.decode import claimed_pixels, decode_mask, decode_pages
+from app.reading.decode import claimed_pixels, decode_mask, decode_pages
+from app.reading.isolation import DecodeProcesses
 from benchmarks.hostile_files import SEED, flipped, sound_files
 from benchmarks.report import fill, table
 from training.arguments import command_line

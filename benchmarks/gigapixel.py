@@ -20,18 +20,18 @@ import tifffile
 from numpy.typing import NDArray
 
 from app.batch import segment_files
-from app.isolation import DecodeProcesses
-from app.segmentation.decode import decode_image
-from app.segmentation.formats import FileFormat
-from app.segmentation.normalise import normalise
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
-from app.segmentation.stream import Streamer, tile_side
+from app.engine.engine import Engine
+from app.engine.out_of_core import tile_side
+from app.export.formats import FileFormat
+from app.inference.normalise import normalise
+from app.main import open_engine
+from app.options import SegmentationOptions
+from app.reading.decode import decode_image
+from app.reading.sources import find_images
 from app.settings import Settings
-from app.sources import find_images
 from training.arguments import command_line
 
-SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "bbbc039.tif"
+SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "fluorescence.tif"
 FORMATS: tuple[FileFormat, ...] = ("labels", "mask", "csv")
 SMALL_SIDE_PX = 1000
 N_SMALL = 5
@@ -52,7 +52,7 @@ class Cost(NamedTuple):
 
 def mosaic(paths: list[str], seed: int) -> Iterator[NDArray[np.uint8]]:
     """Endless tiles `(TILE_PX, TILE_PX)`, or colours where an image has them, cut from real images and turned."""
-    images = [decode_image(source.read(), 10**9).image for source in find_images(paths)]
+    images = [decode_image(source.read(), 10**9).image for source in find_images(paths).images]
     is_colour = any(image.ndim == 3 for image in images)
     pictures = [(normalise(image, *PERCENTILES) * 255).astype(np.uint8) for image in images]
     generator = np.random.default_rng(seed)
@@ -133,12 +133,12 @@ def _resident_bytes(pid: int) -> int:
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
-def measured(streamer: Streamer, watch: Watch, paths: list[str], output: Path) -> Cost:
+def measured(engine: Engine, watch: Watch, paths: list[str], output: Path) -> Cost:
     """Segment files as the command line does, into `FORMATS`."""
     watch.peak_bytes = 0
     start, cpu_s = time.perf_counter(), watch.cpu_s()
     output.mkdir()
-    report = segment_files(streamer, find_images(paths), SegmentationOptions(), FORMATS, output, n_workers=1)
+    report = segment_files(engine, find_images(paths), SegmentationOptions(), FORMATS, output, n_workers=1)
     if report.failures:
         raise SystemExit(report.failures[0].reason)
     return Cost(report.n_nuclei, time.perf_counter() - start, watch.cpu_s() - cpu_s, watch.peak_bytes)
@@ -148,22 +148,21 @@ def run(side_px: int, paths: list[str], settings: Settings) -> tuple[Cost, Cost]
     """The cost of images of one megapixel, and that of the large one."""
     with (
         TemporaryDirectory(prefix="karyometer-") as folder,
-        closing(DecodeProcesses(1, settings.max_decode_bytes, settings.max_decode_s)) as decoders,
+        # Everything larger than the small images is worked on out of core, however few pixels are asked for.
+        open_engine(
+            settings.model_copy(update={"max_pixels": min(settings.max_pixels, SMALL_SIDE_PX**2)}), 1
+        ) as engine,
         closing(Watch()) as watch,
     ):
-        segmenter = Segmenter.load(settings.model, settings.device, settings.max_pixels, call=decoders.call)
-        # Everything that is larger than the small images is streamed, however few pixels are asked for.
-        segmenter.max_pixels = min(settings.max_pixels, SMALL_SIDE_PX**2)
-        streamer = Streamer(segmenter, settings.max_streamed_pixels, settings.max_stream_bytes)
         small = [str(Path(folder, f"small{number}.tif")) for number in range(N_SMALL + 1)]
         for number, path in enumerate(small):
             write_mosaic(Path(path), SMALL_SIDE_PX, paths, seed=number)
         # The first one costs what is done once.
-        measured(streamer, watch, small[:1], Path(folder, "first"))
-        of_small = measured(streamer, watch, small[1:], Path(folder, "small"))
+        measured(engine, watch, small[:1], Path(folder, "first"))
+        of_small = measured(engine, watch, small[1:], Path(folder, "small"))
         large = Path(folder, "large.tif")
         write_mosaic(large, side_px, paths, seed=0)
-        return of_small, measured(streamer, watch, [str(large)], Path(folder, "large"))
+        return of_small, measured(engine, watch, [str(large)], Path(folder, "large"))
 
 
 def report(arguments: Sequence[str], side_px: int, small: Cost, large: Cost, settings: Settings) -> str:

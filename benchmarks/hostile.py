@@ -130,7 +130,7 @@ def warm_up(service: Service) -> None:
     side_px = math.isqrt(int(SETTINGS["max_pixels"]))
     largest = np.random.default_rng(SEED).integers(0, 255, (side_px, side_px), np.uint8)
     with httpx2.Client(timeout=120) as client:
-        for image in [png(largest), (SAMPLES / "histology.png").read_bytes()] * 3:
+        for image in [png(largest), (SAMPLES / "histology.jpg").read_bytes()] * 3:
             client.post(f"{service.url}/segment", files={"image": image}).raise_for_status()
 
 

@@ -35,7 +35,10 @@ class HostileFile(NamedTuple):
 def hostile_files() -> Iterator[HostileFile]:
     """All of them."""
     sound = sound_files()
-    for data in (*((SAMPLES / name).read_bytes() for name in ("histology.png", "bbbc039.tif")), *sound.values()):
+    for data in (
+        *((SAMPLES / name).read_bytes() for name in ("immunohistochemistry.png", "fluorescence.tif")),
+        *sound.values(),
+    ):
         yield from (HostileFile("truncated", data[:end]) for end in range(0, len(data), 1024))
     flips = random.Random(SEED)  # noqa: S311
     for data in sound.values():

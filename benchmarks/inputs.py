@@ -1,6 +1,6 @@
 """Writes one image in every kind of file that is read, and compares what is found with the plain PNG of its pixels.
 
-`python -m benchmarks.inputs --image tests/data/bbbc039.tif --output docs/inputs.md`
+`python -m benchmarks.inputs --image tests/data/fluorescence.tif --output docs/inputs.md`
 """
 
 import argparse
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from app.segmentation.metrics import pixel_scores
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter
+from app.engine.engine import Engine, Limits
+from app.engine.result import PlaneResult
+from app.evaluation.matching import pixel_scores
+from app.options import SegmentationOptions
+from app.reading.stack import DecodedImage
 from app.settings import DEFAULT_MODEL
 from training.arguments import command_line
 from training.dataset import MAX_PIXELS
@@ -195,18 +197,28 @@ KINDS = (
 )
 
 
-def compare(segmenter: Segmenter, image: NDArray[np.uint16]) -> list[str]:
+def _segmented(engine: Engine, data: bytes, options: Mapping[str, Any]) -> PlaneResult:
+    return engine.segment(data, SegmentationOptions.model_validate(options)).planes[0]
+
+
+def _pixels(plane: PlaneResult) -> NDArray[Any]:
+    if not isinstance(plane.image, DecodedImage):
+        raise TypeError("The image is too large to be compared.")
+    return plane.image.image
+
+
+def compare(engine: Engine, image: NDArray[np.uint16]) -> list[str]:
     """One line of a Markdown table a kind."""
     plain = {
-        data_bits: segmenter.segment(_opencv(".png")(pixels), SegmentationOptions())
+        data_bits: _segmented(engine, _opencv(".png")(pixels), {})
         for data_bits, pixels in (("16", image), ("8", eight_bits(image)))
     }
     lines = []
     for kind in tqdm(KINDS, unit="kind"):
-        found = segmenter.segment(kind.write(image), SegmentationOptions.model_validate(kind.options))
-        pixels = found.decoded.image if found.decoded.image.ndim == 2 else found.decoded.image[..., 0]
+        found = _segmented(engine, kind.write(image), kind.options)
+        pixels = _pixels(found) if _pixels(found).ndim == 2 else _pixels(found)[..., 0]
         bits = "8" if pixels.dtype == np.uint8 else "16"
-        same_pixels = np.array_equal(pixels, plain[bits].decoded.image)
+        same_pixels = np.array_equal(pixels, _pixels(plain[bits]))
         same_labels = np.array_equal(found.labels, plain[bits].labels)
         cells = [
             kind.name,
@@ -216,7 +228,7 @@ def compare(segmenter: Segmenter, image: NDArray[np.uint16]) -> list[str]:
             "identical" if same_pixels else f"{pixels.dtype}, others",
             str(found.count),
             "identical" if same_labels else f"IoU {pixel_scores(plain[bits].labels > 0, found.labels > 0).iou:.4f}",
-            ", ".join(caveat.code for caveat in found.caveats),
+            ", ".join(warning.code for warning in found.warnings),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
@@ -229,7 +241,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    segmenter = Segmenter.load(options.model, "cpu", MAX_PIXELS)
+    engine = Engine.load(options.model, "cpu", Limits(MAX_PIXELS))
     image = tifffile.imread(options.image)[:SIDE_PX, :SIDE_PX]
     lines = [
         f"Made by `{command_line('benchmarks.inputs', sys.argv[1:])}`: the upper left {SIDE_PX} x {SIDE_PX} pixels of "
@@ -237,7 +249,7 @@ def main() -> None:
         "",
         "| kind | written by | asked for | against | pixels | count | labels | warnings |",
         "|---|---|---|---|---|---|---|---|",
-        *compare(segmenter, image),
+        *compare(engine, image),
     ]
     options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

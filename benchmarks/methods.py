@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from app.segmentation.normalise import normalise
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter, find_nuclei
+from app.engine.pipeline import find_labels
+from app.inference.load import load_model
+from app.inference.normalise import normalise
+from app.options import SegmentationOptions
 from app.segmentation.split import select, split
 from training.config import PERCENTILES
-from training.dataset import MAX_PIXELS
 
 OTSU_MARKER_DEPTH = 0.1
 OTSU_MIN_AREA_PX = 16
@@ -53,13 +53,12 @@ def otsu() -> Method:
 
 def exported(folder: Path, quality: str) -> Method:
     """A model that `python -m training export` wrote, through the service's own steps."""
-    segmenter = Segmenter.load(folder, "cpu", MAX_PIXELS)
+    model = load_model(folder, "cpu")
     options = SegmentationOptions.model_validate({"quality": quality})
-    card = segmenter.card
+    card = model.card
 
     def find(image: NDArray[Any]) -> NDArray[np.int32]:
-        maps = segmenter.predict(segmenter.normalise(image), options)
-        return find_nuclei(maps, options, card.calibration)[2]
+        return find_labels(model, image, options)[0]
 
     return Method(
         f"{card.name}/{card.version}" + (" best" if quality == "best" else ""),

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
-from app.segmentation.metrics import matched
-from app.segmentation.normalise import normalise
+from app.evaluation.matching import matched
+from app.inference.normalise import normalise
 from benchmarks.methods import Method
 from training.config import PERCENTILES
 from training.dataset import Sample

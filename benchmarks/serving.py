@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.segmentation.decode import decode_image
-from app.segmentation.pipeline import Segmenter
+from app.inference.load import Model, load_model
+from app.reading.decode import decode_image
 from app.settings import DEFAULT_MODEL
 from benchmarks.load import Connection, Load, closed_loop, load, open_loop
 from benchmarks.peaks import peaks_gflops
@@ -33,7 +33,7 @@ from benchmarks.plots import FONT
 from benchmarks.service import SERVE, Service, running
 from training.arguments import command_line
 
-SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "bbbc039.tif"
+SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "fluorescence.tif"
 SIZES_PX = ((256, 256), (512, 512), (520, 696), (1024, 1024), (4096, 4096))
 CLIENTS = (1, 2, 8, 32)
 # Of these size and number the throughputs are.
@@ -71,10 +71,10 @@ def median_ms(call: Callable[[], Any], seconds: float) -> float:
     return float(np.median(times))
 
 
-def bare_network(segmenter: Segmenter) -> Callable[[NDArray[np.float32]], Any]:
+def bare_network(model_: Model) -> Callable[[NDArray[np.float32]], Any]:
     """What TensorFlow answers to a ready array, without any of our code."""
     model = tf.saved_model.load(str(DEFAULT_MODEL))
-    signature = model.signatures[segmenter.card.contract.signature]
+    signature = model.signatures[model_.card.contract.signature]
 
     def call(image: NDArray[np.float32]) -> Any:
         # The model must live as long as its signature.
@@ -117,8 +117,8 @@ def under_load(service: Service, data: bytes, seconds: float) -> list[Load]:
 
 def measure(commands: dict[str, tuple[str, ...]], seconds: float) -> dict[str, Any]:
     """All figures of all services."""
-    segmenter = Segmenter.load(DEFAULT_MODEL, "cpu", 10**8)
-    network = bare_network(segmenter)
+    model = load_model(DEFAULT_MODEL, "cpu")
+    network = bare_network(model)
     max_queued_pixels = N_QUEUED * THROUGHPUT_PX[0] * THROUGHPUT_PX[1]
     latencies: dict[str, dict[str, dict[str, float | None]]] = {}
     processes, loads = {}, []
@@ -129,7 +129,7 @@ def measure(commands: dict[str, tuple[str, ...]], seconds: float) -> dict[str, A
             peak_bytes = {f"under load, {THROUGHPUT_PX[0]} x {THROUGHPUT_PX[1]}": service.peak_bytes()}
             for size_px in SIZES_PX:
                 size, image = f"{size_px[0]} x {size_px[1]}", field(size_px)
-                call = partial(network, segmenter.normalise(image))
+                call = partial(network, model.normalise(image))
                 latencies[name][size] = asyncio.run(one_client(service, call, png(image), seconds / 3))
                 peak_bytes[size] = service.peak_bytes()
             processes[name] = {"ready_s": service.ready_s, "peak_bytes": peak_bytes}

@@ -16,8 +16,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from app.api.admission import IDLE_S
-from app.segmentation.decode import decode_image
-from app.segmentation.formats import FileFormat
+from app.export.formats import FileFormat
+from app.reading.decode import decode_image
 from benchmarks.hostile_files import SAMPLES, SEED
 from benchmarks.report import fill, table
 from benchmarks.service import Service, running
@@ -60,7 +60,7 @@ class Requests:
 
     def __init__(self) -> None:
         self._generator = np.random.default_rng(SEED)
-        self._field = decode_image((SAMPLES / "bbbc039.tif").read_bytes(), 10**8).image
+        self._field = decode_image((SAMPLES / "fluorescence.tif").read_bytes(), 10**8).image
 
     def send(self, client: httpx2.Client, url: str) -> int:
         """One of them; the status."""

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.segmentation.normalise import normalise
+from app.inference.normalise import normalise
 from training.arguments import data_arguments
 from training.config import PERCENTILES
 from training.dataset import Sample, find_samples
-from training.splits import read_splits, samples_of
+from training.splits import read_splits_of, samples_of
 
 # StarDist is written for Keras 2.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -99,7 +99,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    samples, splits = find_samples(options.data), read_splits(options.splits)
+    samples = find_samples(options.data)
+    splits = read_splits_of(samples, options.splits)
     train(
         options.run,
         samples_of(samples, splits, "train"),

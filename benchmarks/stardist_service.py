@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, UploadFile
 from PIL import Image
 
-from app.segmentation.normalise import normalise
+from app.inference.normalise import normalise
 from benchmarks.naive_service import answer
 from benchmarks.stardist import load
 from training.config import PERCENTILES

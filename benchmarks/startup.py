@@ -42,10 +42,10 @@ def steps() -> list[Step]:
     """Those of this process, which has imported none of it yet."""
 
     def load() -> None:
-        from app.segmentation.pipeline import Segmenter
+        from app.inference.load import load_model
         from app.settings import DEFAULT_MODEL
 
-        Segmenter.load(DEFAULT_MODEL, "cpu", 10**8)
+        load_model(DEFAULT_MODEL, "cpu")
 
     calls: dict[str, Callable[[], object]] = {name: partial(importlib.import_module, name) for name in PACKAGES}
     taken = []

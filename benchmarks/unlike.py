@@ -16,10 +16,12 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from tqdm import tqdm
 
-from app.segmentation.options import SegmentationOptions
-from app.segmentation.pipeline import Segmenter, find_nuclei
+from app.engine.pipeline import find_nuclei, predict_image
+from app.engine.scale import calibration_at
+from app.inference.load import Model, load_model
+from app.options import SegmentationOptions
 from training.arguments import command_line, data_arguments
-from training.dataset import MAX_PIXELS, find_samples
+from training.dataset import find_samples
 from training.splits import read_splits_of, samples_of
 
 # Those that scikit-image brings along and that are neither cells nor textures of one grey.
@@ -67,11 +69,12 @@ def _page(generator: np.random.Generator) -> NDArray[np.uint8]:
     return np.asarray(page)
 
 
-def measure(segmenter: Segmenter, image: NDArray[Any]) -> tuple[float, int]:
+def measure(model: Model, image: NDArray[Any]) -> tuple[float, int]:
     """Unlikeness of an image, and how many nuclei are found in it."""
-    maps = segmenter.predictor.predict(segmenter.normalise(image))
-    labels = find_nuclei(maps, SegmentationOptions(), segmenter.card.calibration)[2]
-    return maps.unlikeness or 0.0, int(labels.max())
+    options = SegmentationOptions()
+    _, predictions, choice = predict_image(model, image, options)
+    labels = find_nuclei(predictions, options, calibration_at(model.card.calibration, choice.scale))[2]
+    return predictions.ood_score or 0.0, int(labels.max())
 
 
 def area_under_curve(familiar: NDArray[np.float64], foreign: NDArray[np.float64]) -> float:
@@ -89,14 +92,14 @@ def main() -> None:
 
     samples = find_samples(options.data)
     splits = read_splits_of(samples, options.splits)
-    segmenter = Segmenter.load(options.model, "cpu", MAX_PIXELS)
-    test = [measure(segmenter, sample.image()) for sample in tqdm(samples_of(samples, splits, "test"), desc="test")]
-    familiar = np.array([unlikeness for unlikeness, _ in test])
+    model = load_model(options.model, "cpu")
+    test = [measure(model, sample.image()) for sample in tqdm(samples_of(samples, splits, "test"), desc="test")]
+    familiar = np.array([ood_score for ood_score, _ in test])
     foreign: dict[str, list[tuple[float, int]]] = {}
     for kind, image in tqdm(foreign_images(), desc="foreign"):
-        foreign.setdefault(kind, []).append(measure(segmenter, image))
+        foreign.setdefault(kind, []).append(measure(model, image))
 
-    limit = segmenter.card.calibration.largest_unlikeness or np.inf
+    limit = model.card.calibration.largest_unlikeness or np.inf
     lines = [
         f"Made by `{command_line('benchmarks.unlike', sys.argv[1:])}`.",
         f"{np.mean(familiar > limit):.1%} of the {len(familiar)} test images are warned of.",
@@ -105,10 +108,10 @@ def main() -> None:
         "|---|---|---|---|---|---|",
     ]
     for kind, measured in [*foreign.items(), ("all", [one for of_kind in foreign.values() for one in of_kind])]:
-        unlikenesses, counts = (np.array(column) for column in zip(*measured, strict=True))
+        ood_scores, counts = (np.array(column) for column in zip(*measured, strict=True))
         lines.append(
-            f"| {kind} | {len(measured)} | {np.mean(unlikenesses > limit):.1%} "
-            f"| {area_under_curve(familiar, unlikenesses):.3f} | {np.median(counts):.0f} | {counts.max()} |"
+            f"| {kind} | {len(measured)} | {np.mean(ood_scores > limit):.1%} "
+            f"| {area_under_curve(familiar, ood_scores):.3f} | {np.median(counts):.0f} | {counts.max()} |"
         )
     options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
