@@ -35,7 +35,15 @@ class SegmentationOptions(BaseModel):
         None,
         ge=0,
         le=2**63 - 1,
-        description="a whole number from 0: nuclei with fewer pixels are dropped; without it the card's value",
+        description="a whole number from 0: nuclei with fewer pixels are dropped; by default the smallest area that "
+        "the model's card names",
+    )
+    min_confidence: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="a number from 0 to 1: nuclei with a lower `confidence` are dropped; without it those that the "
+        "model's validation images have too many of",
     )
     exclude_border: bool = Field(
         False, description="true or false: whether nuclei that touch the image's edge are dropped"
@@ -48,16 +56,16 @@ class SegmentationOptions(BaseModel):
     )
     scale: Scale = Field(
         "auto",
-        description="`auto`, or a number from 0.0625 to 4: by what the image's sides are multiplied for the network, "
-        "which is best where nuclei are about 24 pixels wide; sizes in the answer are always the image's own",
+        description="`auto`, or a number from 0.0625 to 4: the network sees the image resized by this factor; it is "
+        "best where nuclei are then about 24 pixels wide. Sizes in the answer are those in the original image",
         examples=["auto"],
     )
     diameter_px: float | None = Field(
         None,
         ge=3,
         le=1000,
-        description="a number from 3 to 1000, and no number for scale: the nuclei's typical diameter in pixels, from "
-        "which the scale follows",
+        description="a number from 3 to 1000, and no number for scale: the typical diameter of the nuclei in pixels; "
+        "the scale is computed from it",
     )
     diameter_um: float | None = Field(
         None,
@@ -68,19 +76,19 @@ class SegmentationOptions(BaseModel):
     )
     channel: Channel | None = Field(
         None,
-        description="a number from 0, or a channel's name: which channel holds the nuclei; without it colour is "
-        "segmented as colour, and of several channels that with a nuclear stain's name",
+        description="a number from 0, or a channel's name: the channel that shows the nuclei; by default a colour "
+        "image is segmented in colour, and of several channels the one that is named after a nuclear stain",
     )
     page: Page | None = Field(
         None,
-        description="a number from 0, `max` or `all`: which page (z, t) of a stack is segmented, the brightest of all "
-        "pages, or every one by itself; without it the first",
+        description="a number from 0, `max` or `all`: the page (z, t) of a stack that is segmented; `max` takes "
+        "each pixel's highest value over all pages, `all` segments every page by itself; by default the first page",
     )
     scene: int | None = Field(
         None,
         ge=0,
-        description="a number from 0: which image of a file of several (positions, series) is segmented; without it "
-        "the first that is no preview",
+        description="a number from 0: the image that is segmented, where a file holds several (positions, series, "
+        "sizes); by default the first that is no preview",
     )
     numbered: bool = Field(False, description="true or false: whether the overlay shows each nucleus's number")
 

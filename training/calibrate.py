@@ -32,9 +32,9 @@ _RIDGE = 1e-3
 
 
 class Predicted(NamedTuple):
-    """An image's maps and its true labels `(H, W)`."""
+    """An image's predictions and its true labels `(H, W)`."""
 
-    maps: Predictions
+    predictions: Predictions
     truth: NDArray[np.int32]
 
 
@@ -59,7 +59,7 @@ def calibrate(
         for area, matchings in _matchings(predicted, threshold, depth).items()
     ]
     best = max(candidates, key=lambda candidate: candidate[0])[1]
-    known = [maps.ood_score for maps, _ in predicted if maps.ood_score is not None]
+    known = [predictions.ood_score for predictions, _ in predicted if predictions.ood_score is not None]
     calibration: Calibration = best.model_copy(
         update={"confidence": fit_confidence(predicted, best), "largest_unlikeness": max(known, default=None)}
     )
@@ -77,7 +77,10 @@ def group_weights(samples: Sequence[Sample], splits: Splits) -> NDArray[np.float
 
 
 def _mean_iou(predicted: Sequence[Predicted], weights: NDArray[np.float64], threshold: float) -> float:
-    ious = [pixel_scores(truth > 0, apply_threshold(maps.probability, threshold)).iou for maps, truth in predicted]
+    ious = [
+        pixel_scores(truth > 0, apply_threshold(predictions.probability, threshold)).iou
+        for predictions, truth in predicted
+    ]
     return float(np.average(ious, weights=weights))
 
 
@@ -85,8 +88,8 @@ def _matchings(predicted: Sequence[Predicted], threshold: float, depth: float) -
     """By minimum area."""
     calibration = Calibration(threshold=threshold, marker_depth=depth, min_area_px=0)
     matchings: dict[int, list[Matching]] = {area: [] for area in MIN_AREAS_PX}
-    for maps, truth in predicted:
-        labels = _labels(maps, calibration)
+    for predictions, truth in predicted:
+        labels = _labels(predictions, calibration)
         for area, of_area in matchings.items():
             of_area.append(match(truth, select(labels, area, exclude_border=False), 0.5))
     return matchings
@@ -104,16 +107,16 @@ def _merit(matchings: Sequence[Matching], weights: NDArray[np.float64]) -> tuple
     return -max(count_error, LARGEST_COUNT_ERROR), pooled_accuracy(matchings)
 
 
-def _labels(maps: Predictions, calibration: Calibration) -> NDArray[np.int32]:
-    return find_nuclei(maps, SegmentationOptions(), calibration)[2]
+def _labels(predictions: Predictions, calibration: Calibration) -> NDArray[np.int32]:
+    return find_nuclei(predictions, SegmentationOptions(), calibration)[2]
 
 
 def fit_confidence(predicted: Sequence[Predicted], calibration: Calibration) -> Confidence:
     """The logistic model (Platt 1999) of a found nucleus being matched by a true one at an IoU of 0.5 or more."""
     features, is_true = [], []
-    for maps, truth in predicted:
-        labels = _labels(maps, calibration)
-        features.append(confidence_features(Regions(labels), maps))
+    for predictions, truth in predicted:
+        labels = _labels(predictions, calibration)
+        features.append(confidence_features(Regions(labels), predictions))
         is_true.append(matched(labels, truth, 0.5))
     columns = np.concatenate(features)
     sign = np.where(np.concatenate(is_true), 1, -1)

@@ -28,7 +28,7 @@ def page(card: ModelCard) -> str:
         "",
         "Counting and measuring nuclei in fluorescence, brightfield and histology images for research. It is no "
         "medical device. Look at overlays of your own images before you trust its numbers, most of all where the "
-        "service warns `unlike_training_data`.",
+        "service warns `unlike_training_data` or `count_uncertain`.",
         "",
         "## Data",
         "",

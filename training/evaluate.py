@@ -98,19 +98,19 @@ def score(model: Model, sample: Sample, splits: Splits, options: SegmentationOpt
     """Score one image."""
     image = model.normalise(sample.image())
     truth = sample.labels(image.shape[:2])
-    maps, choice = predict_at_scale(model, image, options)
-    labels = find_nuclei(maps, options, calibration_at(model.card.calibration, choice.scale))[2]
+    predictions, choice = predict_at_scale(model, image, options)
+    labels = find_nuclei(predictions, options, calibration_at(model.card.calibration, choice.scale))[2]
     small_probability = model.predict(resize_image(image, ORIGINAL_SIZE_PX), options.quality).probability
     small_mask = apply_threshold(small_probability, threshold_value(small_probability, "mean"))
-    mean = threshold_value(maps.probability, "mean")
+    mean = threshold_value(predictions.probability, "mean")
     return replace(
         score_labels(sample, splits, truth, labels),
         iou_by_rule={
-            "iou_half": pixel_scores(truth > 0, apply_threshold(maps.probability, 0.5)).iou,
-            "iou_mean": pixel_scores(truth > 0, apply_threshold(maps.probability, mean)).iou,
+            "iou_half": pixel_scores(truth > 0, apply_threshold(predictions.probability, 0.5)).iou,
+            "iou_mean": pixel_scores(truth > 0, apply_threshold(predictions.probability, mean)).iou,
             "iou_original": pixel_scores(resize_mask(truth > 0, ORIGINAL_SIZE_PX), small_mask).iou,
         },
-        confidence=confidences(Regions(labels), maps, model.card.calibration.confidence),
+        confidence=confidences(Regions(labels), predictions, model.card.calibration.confidence),
         is_true=matched(labels, truth, 0.5),
     )
 

@@ -9,7 +9,7 @@ _EPSILON = 1e-6
 
 
 @keras.saving.register_keras_serializable("karyometer")
-def nuclei_loss(target: keras.KerasTensor, maps: keras.KerasTensor) -> keras.KerasTensor:
+def nuclei_loss(target: keras.KerasTensor, predictions: keras.KerasTensor) -> keras.KerasTensor:
     """Weighted cross entropy of foreground, inner distance and offset, and the foreground's soft Dice loss.
 
     Cross entropy pulls a map to the mean of what may be there; the offset's counts inside nuclei only. Dice (Milletari
@@ -19,7 +19,7 @@ def nuclei_loss(target: keras.KerasTensor, maps: keras.KerasTensor) -> keras.Ker
     ----------
     target
         `(N, H, W, 5)`; see `training.targets.instance_targets`.
-    maps
+    predictions
         `(N, H, W, 4)` in [0, 1]: foreground probability, inner distance, offset in rows and in columns.
 
     Returns
@@ -28,11 +28,11 @@ def nuclei_loss(target: keras.KerasTensor, maps: keras.KerasTensor) -> keras.Ker
         One number.
     """
     truth, weight = target[..., :WEIGHT], target[..., WEIGHT:]
-    maps = ops.clip(maps, _EPSILON, 1 - _EPSILON)
-    entropy = -truth * ops.log(maps) - (1 - truth) * ops.log(1 - maps)
+    predictions = ops.clip(predictions, _EPSILON, 1 - _EPSILON)
+    entropy = -truth * ops.log(predictions) - (1 - truth) * ops.log(1 - predictions)
     # What lies beyond an image's edge weighs nothing.
-    counts = ops.cast(weight[..., 0] > 0, maps.dtype)
-    foreground, probability = truth[..., 0], maps[..., 0] * counts
+    counts = ops.cast(weight[..., 0] > 0, predictions.dtype)
+    foreground, probability = truth[..., 0], predictions[..., 0] * counts
     overlap = ops.sum(foreground * probability)
     dice = 2 * overlap / (ops.sum(ops.square(foreground)) + ops.sum(ops.square(probability)) + 1)
     everywhere = ops.sum(weight * entropy[..., :2]) / ops.sum(weight)

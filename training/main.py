@@ -1,4 +1,4 @@
-"""The commands `train`, `evaluate`, `export` and `leave-out`."""
+"""The commands `train`, `export`, `calibrate`, `evaluate` and `leave-out`."""
 
 import argparse
 import logging
@@ -6,10 +6,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from app.errors import KaryometerError
 from app.inference.load import require_tensorflow
-from app.inference.model_card import NAME_PATTERN
+from app.inference.model_card import NAME_PATTERN, ModelCard, read_model_card
 from training.arguments import command_line, data_arguments
 from training.config import PRESETS
 
@@ -39,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="{train,evaluate,export,leave-out}")
+    commands = parser.add_subparsers(required=True, metavar="{train,export,calibrate,evaluate,leave-out}")
 
     data = data_arguments()
     train = commands.add_parser("train", parents=[data], help="train a network", description="Train a network.")
-    train.add_argument("--preset", choices=sorted(PRESETS), default="original", help="configuration (%(default)s)")
+    train.add_argument("--preset", choices=sorted(PRESETS), default="fast", help="configuration (%(default)s)")
     train.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="where checkpoints and logs go")
     train.add_argument(
         "--splits",
@@ -78,6 +81,20 @@ def _parser() -> argparse.ArgumentParser:
         "--data-attribution", action="append", default=[], metavar="TEXT", help="for the card: whom to name; repeatable"
     )
     export.set_defaults(command=_export)
+
+    calibrate = commands.add_parser(
+        "calibrate",
+        parents=[data],
+        help="learn which nuclei are too doubtful, and when counts are to be warned of",
+        description="Learn, on the validation images, which nuclei of an exported model are too doubtful to count, "
+        "and, on images made hard and empty ones too, when its counts are to be warned of. Both are written into the "
+        "model's card. python -m benchmarks.warnings measures the warning.",
+    )
+    calibrate.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="a folder that export wrote")
+    calibrate.add_argument(
+        "--splits", type=Path, action="append", required=True, metavar="CSV", help="that of the training; repeatable"
+    )
+    calibrate.set_defaults(command=_calibrate)
 
     evaluate = commands.add_parser(
         "evaluate",
@@ -176,6 +193,36 @@ def _export(options: argparse.Namespace) -> None:
         options.data_attribution,
     )
     logger.info("Wrote %s.", folder)
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from app.engine.engine import Engine, Limits
+    from training.count_doubt import fit_count_doubt, judge_all
+    from training.dataset import MAX_PIXELS, find_samples
+    from training.describe import write_page
+    from training.evaluate import score
+    from training.min_confidence import EVERY_NUCLEUS, fit_min_confidence
+    from training.splits import read_splits_of, samples_of
+
+    samples = find_samples(options.data)
+    splits = read_splits_of(samples, *options.splits)
+    engine = Engine.load(options.model, "cpu", Limits(MAX_PIXELS))
+    validated = samples_of(samples, splits, "val")
+    scores = [(one.tree.name, score(engine.model, one, splits, EVERY_NUCLEUS)) for one in tqdm(validated, "val")]
+    card = _calibrated(options.model, min_confidence=fit_min_confidence(scores))
+    # Which counts are wrong depends on it.
+    engine = Engine.load(options.model, "cpu", Limits(MAX_PIXELS))
+    card = _calibrated(options.model, count_doubt=fit_count_doubt(judge_all(engine, samples, splits)))
+    write_page(card, options.model)
+    logger.info("%s", card.calibration.model_dump_json(indent=1))
+
+
+def _calibrated(folder: Path, **fitted: Any) -> ModelCard:
+    """Write values of the calibration into a model's card."""
+    card = read_model_card(folder)
+    card = card.model_copy(update={"calibration": card.calibration.model_copy(update=fitted)})
+    card.write(folder)
+    return card
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -12,9 +12,9 @@ from app.inference.model_card import Contract
 from training.architectures import COARSEST_PX, DEEPEST
 from training.config import TrainingConfig
 from training.dataset import Sample
-from training.reach import reach_px
+from training.ood_score import Familiar, fit_familiar, image_features, ood_score
+from training.receptive_field import halo_px
 from training.targets import normalised_image, resize
-from training.unlikeness import Familiar, fit_familiar, image_features, unlikeness
 
 
 class Serving(tf.Module):
@@ -23,8 +23,8 @@ class Serving(tf.Module):
     Parameters
     ----------
     network
-        float32 `(N, h, w, 3)` to `(N, h, w, heads)`. If it has a layer named `DEEPEST`, its features tell how unlike
-        the training images an image is, once `learn_familiar` has seen these.
+        float32 `(N, h, w, 3)` to `(N, h, w, heads)`. If it has a layer named `DEEPEST`, its features give the
+        OOD score of an image, once `learn_familiar` has seen these.
     config
         What it was trained with: `resized` networks see every image at their own size; the others see its own pixels,
         mirrored at its right and lower edge up to a multiple of `COARSEST_PX`.
@@ -34,8 +34,8 @@ class Serving(tf.Module):
         super().__init__()
         self._config = config
         self._familiar: Familiar | None = None
-        self._reach_px = None if config.sampling == "resized" else reach_px(network)
-        outputs = {"maps": network.output} | {
+        self._halo_px = None if config.sampling == "resized" else halo_px(network)
+        outputs = {"predictions": network.output} | {
             layer.name: layer.output for layer in network.layers if layer.name == DEEPEST
         }
         self._has_features = DEEPEST in outputs
@@ -48,7 +48,7 @@ class Serving(tf.Module):
         return Contract(
             distance_name="distance" if "distance" in self._config.heads else None,
             unlikeness_name="unlikeness" if self._familiar else None,
-            reach_px=self._reach_px,
+            reach_px=self._halo_px,
             quantised_name="quantised.tflite" if self._has_features else None,
         )
 
@@ -69,19 +69,21 @@ class Serving(tf.Module):
         )
 
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Normalised images `(N, H, W, 3)` of any size to maps `(N, H, W, 1)` of the same size, by head."""
+        """Normalised images `(N, H, W, 3)` of any size to predictions `(N, H, W, 1)` of the same size, by head."""
         answers = self._run(image)
         size = tf.shape(image)[1:3]
-        maps = answers["maps"]
-        maps = resize(maps, size) if self._config.sampling == "resized" else maps[:, : size[0], : size[1]]
-        return self.outputs(answers | {"maps": maps})
+        predictions = answers["predictions"]
+        predictions = (
+            resize(predictions, size) if self._config.sampling == "resized" else predictions[:, : size[0], : size[1]]
+        )
+        return self.outputs(answers | {"predictions": predictions})
 
     def outputs(self, answers: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """What the service gets of the network's answers, all at one size: maps `(N, H, W, 1)`, and one number."""
+        """What the service gets of the network's answers, of one size: predictions `(N, H, W, 1)` and OOD score."""
         heads = self._config.heads
-        outputs = separate(dict(zip(heads, tf.split(answers["maps"], len(heads), axis=-1), strict=True)))
+        outputs = separate(dict(zip(heads, tf.split(answers["predictions"], len(heads), axis=-1), strict=True)))
         if self._familiar:
-            outputs["unlikeness"] = unlikeness(image_features(answers[DEEPEST]), self._familiar)
+            outputs["unlikeness"] = ood_score(image_features(answers[DEEPEST]), self._familiar)
         return outputs
 
     def save(self, folder: Path) -> None:
@@ -104,7 +106,7 @@ class Serving(tf.Module):
 
 
 def separate(heads: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """The maps that the service gets from those of the heads, all `(N, H, W, 1)` in [0, 1].
+    """The predictions that the service gets from those of the heads, all `(N, H, W, 1)` in [0, 1].
 
     `distance` is the mean of the inner distance, whose ridges are broad and follow a nucleus's shape, and of the
     nearness to the centroid that the offset tells, which has but one peak; on val the mean separated neighbours better

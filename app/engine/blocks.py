@@ -9,21 +9,22 @@ nucleus depends on its neighbours.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from app.engine.canvas import Canvas, CanvasPredictions, Readable
 from app.errors import ImageTooLargeError
 from app.inference.model_card import Confidence
 from app.inference.predictions import Predictions
-from app.inference.resampling import Resampling
-from app.measurement.intensities import SURROUNDINGS_PX
-from app.measurement.measure import Table, measure_part
+from app.measurement.intensities import SURROUNDINGS_PX, Background
+from app.measurement.measure import Measurements, Table, complete, measure_part
 from app.reading.memmap import Window
+from app.reading.padding import Padding
 from app.reading.stack import PixelSize
-from app.segmentation.split import SMOOTHING_REACH_PX, first_pixels, label, smooth_distance
+from app.segmentation.split import first_pixels, label
 from app.segmentation.threshold import apply_threshold
 
 # A side of what a block owns. The larger, the less is looked at twice; smaller ones stay in the processor's cache.
@@ -36,91 +37,6 @@ _PLACES = (
     ("centroid_row_px", "bbox_row_min_px", "bbox_row_max_px"),
     ("centroid_col_px", "bbox_col_min_px", "bbox_col_max_px"),
 )
-
-
-class Readable(Protocol):
-    """An image `(H, W)` or `(H, W, C)` in memory or on disk, of which parts are read."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Rows and columns first."""
-        ...
-
-    def __getitem__(self, window: Window, /) -> NDArray[Any]:
-        """A part."""
-        ...
-
-
-class Canvas(Readable, Protocol):
-    """One whose parts are written, too."""
-
-    def __setitem__(self, window: Window, values: NDArray[Any], /) -> None:
-        """Write a part."""
-        ...
-
-
-class CanvasPredictions(NamedTuple):
-    """As `app.inference.predictions.Predictions`, of which parts are read."""
-
-    probability: Readable
-    distance: Readable | None
-
-    def window(self, window: Window) -> Predictions:
-        """The predictions of a part."""
-        return Predictions(self.probability[window], None if self.distance is None else self.distance[window])
-
-
-class AtFullSize:
-    """What was predicted of a smaller copy `(h, w)`, as `app.inference.resampling.at_full_size` shows it, by parts.
-
-    Parameters
-    ----------
-    stored
-        The copy's predictions.
-    size_px
-        Height and width of the image.
-    content
-        What of it was copied; outside is 0.
-    is_distance
-        Whether they are distances, which are smoothed before.
-    """
-
-    def __init__(self, stored: Readable, size_px: tuple[int, int], content: Window, is_distance: bool) -> None:
-        self.shape: tuple[int, ...] = size_px
-        self._stored = stored
-        self._content = content
-        self._margin_px = SMOOTHING_REACH_PX if is_distance else 0
-        self._resampling = Resampling.between(stored.shape, tuple(side.stop - side.start for side in content))
-
-    def __getitem__(self, window: Window) -> NDArray[np.float32]:
-        """A part."""
-        rows, columns = (
-            slice(max(part.start, side.start) - side.start, min(part.stop, side.stop) - side.start)
-            for part, side in zip(window, self._content, strict=True)
-        )
-        canvas = np.zeros([part.stop - part.start for part in window], np.float32)
-        if rows.start < rows.stop and columns.start < columns.stop:
-            first_row, first_column = (
-                side.start + along.start - part.start
-                for part, side, along in zip(window, self._content, (rows, columns), strict=True)
-            )
-            values = self._copied((rows, columns))
-            canvas[first_row : first_row + len(values), first_column : first_column + values.shape[1]] = values
-        return canvas
-
-    def _copied(self, window: Window) -> NDArray[np.float32]:
-        """A part of the content."""
-        source, resampling = self._resampling.part(window)
-        if not self._margin_px:
-            return resampling.apply(self._stored[source])
-        rows, columns = (slice(max(0, side.start - self._margin_px), side.stop + self._margin_px) for side in source)
-        smooth = smooth_distance(self._stored[rows, columns])
-        return resampling.apply(
-            smooth[
-                source[0].start - rows.start : source[0].stop - rows.start,
-                source[1].start - columns.start : source[1].stop - columns.start,
-            ]
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,26 +196,30 @@ def measure_in_blocks(
     predictions: CanvasPredictions,
     confidence: Confidence,
     pixel_size: PixelSize | None,
-) -> Table:
-    """Measure what was found; `app.measurement.measure.complete` adds what only the whole image says.
+    background: Background,
+    padding: Padding | None = None,
+) -> Measurements:
+    """Measure what was found, as `app.measurement.measure.measure` does.
 
     Parameters
     ----------
     found, labels
         As found by `find_in_blocks`.
     look
-        Image and channels of a part, see `app.measurement.measure.measure`.
-    predictions, confidence, pixel_size
-        See there.
+        Image and channels of a part.
+    predictions, confidence, pixel_size, padding
+        See `app.measurement.measure.measure`.
+    background
+        Of the whole image; see `app.measurement.intensities.background`.
 
     Returns
     -------
-    Table
+    Measurements
         Rows in reading order.
     """
 
     def measure_window(numbers: NDArray[np.int32], window: Window) -> Table:
-        return measure_part(numbers, *look(window), predictions.window(window), confidence, pixel_size)
+        return measure_part(numbers, *look(window), predictions.window(window), confidence, pixel_size, padding)
 
     # So that there are columns where there are no nuclei.
     tables = [measure_window(np.zeros((1, 1), np.int32), (slice(0, 1), slice(0, 1)))]
@@ -319,4 +239,5 @@ def measure_in_blocks(
             table |= {column: table[column] + shown.start for column in columns}
         tables.append(table)
     order = np.argsort(found.first)
-    return {name: np.concatenate([table[name] for table in tables])[order] for name in tables[0]}
+    joined = {name: np.concatenate([table[name] for table in tables])[order] for name in tables[0]}
+    return Measurements(complete(joined, labels.shape, background, pixel_size), background)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,9 +10,13 @@ from threading import Lock
 from typing import Self
 from weakref import WeakSet
 
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.channels import add_channels
 from app.engine.out_of_core import check_out_of_core, segment_out_of_core
-from app.engine.pipeline import Call, here, milliseconds_since, score_plane, segment_plane
-from app.engine.result import Evaluation, Result
+from app.engine.pipeline import Call, here, measure_plane, milliseconds_since, score_plane, segment_plane, timed
+from app.engine.result import Evaluation, PlaneResult, Result
 from app.engine.scale import claimed_scale
 from app.errors import ImageTooLargeError, OptionError
 from app.inference.load import Model, load_model
@@ -21,6 +26,7 @@ from app.reading.decode import claimed_pixels, decode_pages
 from app.reading.large_tiff import tiff_pixels
 from app.reading.memmap import disk_full_told
 from app.reading.sources import read_source
+from app.reading.stack import DecodedImage
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Engine:
         self._folders: WeakSet[TemporaryDirectory[str]] = WeakSet()
 
     @classmethod
-    def load(cls, folder: Path, device: str, limits: Limits, call: Call = here) -> Self:
+    def load(cls, folder: Path, device: str, limits: Limits, call: Call = here, n_threads: int | None = None) -> Self:
         """Check the model in `folder` against its card, load it onto the device and warm it up.
 
         Raises
@@ -77,7 +83,7 @@ class Engine:
         ModelError
             The model cannot be used; the message is one sentence that says what to do.
         """
-        return cls(load_model(folder, device), limits, call)
+        return cls(load_model(folder, device, n_threads), limits, call)
 
     def segment(
         self,
@@ -85,6 +91,7 @@ class Engine:
         options: SegmentationOptions,
         filename: str | None = None,
         whole_for: Sequence[str] = (),
+        channels: Sequence[tuple[str, bytes | Path]] = (),
     ) -> Result:
         """Find and measure the nuclei of an image.
 
@@ -100,6 +107,8 @@ class Engine:
         whole_for
             What the caller will want of the result that one from out of core cannot give; such an image is refused
             before the work.
+        channels
+            Names and sources of further channels that have files of their own, to be measured in the nuclei.
 
         Returns
         -------
@@ -118,7 +127,9 @@ class Engine:
         if not self._is_out_of_core(source):
             data, max_pixels = read_source(source) if isinstance(source, Path) else source, self.limits.max_pixels
             start = time.perf_counter()
-            planes = self._call(decode_pages, data, max_pixels, options.channel, options.page, options.scene)
+            planes = self._decode(data, options)
+            if channels:
+                planes = [self._with_channels(planes, channels, options)]
             decode_ms = milliseconds_since(start) / len(planes)
             return Result(
                 tuple(
@@ -130,11 +141,14 @@ class Engine:
             raise ImageTooLargeError(
                 f"Of so large an image there is no {' or '.join(whole_for)}; ask for labels, mask or csv, or crop it."
             )
+        if channels:
+            raise ImageTooLargeError("Of so large an image further channels cannot be measured; crop them.")
         check_out_of_core(options, self.model.card)
         with self._one_large, disk_full_told():
             folder = TemporaryDirectory(prefix="karyometer-", ignore_cleanup_errors=True)
             self._folders.add(folder)
-            try:
+            with ExitStack() as if_it_fails:
+                if_it_fails.callback(folder.cleanup)
                 path = source if isinstance(source, Path) else Path(folder.name, "image")
                 if isinstance(source, bytes):
                     path.write_bytes(source)
@@ -148,10 +162,62 @@ class Engine:
                     self.limits.max_out_of_core_bytes,
                     self._call,
                 )
-            except BaseException:
-                folder.cleanup()
-                raise
+                if_it_fails.pop_all()
         return Result((found,), folder)
+
+    def measure(
+        self,
+        source: bytes | Path,
+        labels: NDArray[np.int32],
+        options: SegmentationOptions,
+        filename: str | None = None,
+        channels: Sequence[tuple[str, bytes | Path]] = (),
+    ) -> PlaneResult:
+        """Measure nuclei that are known, without the network: their confidence is NaN.
+
+        Parameters
+        ----------
+        source, options, filename, channels
+            As for `segment`; of the options those count that say what is read, and the size of a pixel.
+        labels
+            int32 `(H, W)`: 0 is background, nuclei are 1..N.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError, ChannelNeededError, OptionError
+            As for `segment`.
+        SizeMismatchError
+            The labels have another size than the image.
+        """
+        if self._is_out_of_core(source):
+            raise ImageTooLargeError("Of so large an image given nuclei cannot be measured; crop it.")
+        data = read_source(source) if isinstance(source, Path) else source
+        timing_ms: dict[str, float] = {}
+        with timed(timing_ms, "decode"):
+            plane = self._with_channels(self._decode(data, options), channels, options)
+        return measure_plane(self.model, plane, labels, options, filename, timing_ms)
+
+    def normalised(self, source: bytes | Path, options: SegmentationOptions) -> NDArray[np.float32]:
+        """An image as the network sees it, and people on a screen: `(H, W, 3)` in [0, 1]; see `segment`."""
+        if self._is_out_of_core(source):
+            raise ImageTooLargeError("Of so large an image there is no picture; crop it.")
+        data = read_source(source) if isinstance(source, Path) else source
+        return self.model.normalise(self._decode(data, options)[0].image)
+
+    def _decode(self, data: bytes, options: SegmentationOptions) -> list[DecodedImage]:
+        return self._call(decode_pages, data, self.limits.max_pixels, options.channel, options.page, options.scene)
+
+    def _with_channels(
+        self, planes: Sequence[DecodedImage], channels: Sequence[tuple[str, bytes | Path]], options: SegmentationOptions
+    ) -> DecodedImage:
+        if len(planes) != 1:
+            raise OptionError("Further channels and given nuclei are those of one page; choose it with page.")
+        others = []
+        of_channel = options.model_copy(update={"channel": None, "scene": None})
+        for name, source in channels:
+            data = read_source(source) if isinstance(source, Path) else source
+            others.append((name, self._decode(data, of_channel)[0]))
+        return add_channels(planes[0], others) if others else planes[0]
 
     def evaluate(self, result: Result, mask: bytes) -> Evaluation:
         """Score a result of one plane in memory against the bytes of its ground truth; see `score_plane`.

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from app.engine.scale import CHECK_SCALE, COARSE_SCALES, SEEN_PX, WIDEST_PX, View, find_sure
+from app.engine.scale import CHECK_SCALE, COARSE_SCALES, SEEN_PX, WIDEST_PX
+from app.engine.view import View, find_sure
 from app.inference.predictions import Predictions
 from app.inference.resampling import Resampling, at_full_size
 from app.reading.memmap import Window

@@ -2,30 +2,32 @@
 
 import errno
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.blocks import AtFullSize, CanvasPredictions, Readable, find_in_blocks, measure_in_blocks
+from app.engine.assemble import Applied, assemble_plane, pixel_size
+from app.engine.blocks import find_in_blocks, measure_in_blocks
+from app.engine.canvas import AtFullSize, CanvasPredictions, Readable
 from app.engine.pipeline import Call, applied, find_nuclei, timed
-from app.engine.result import LabelsOnDisk, PlaneResult, nuclei_warnings, ood_warnings, pixel_size
-from app.engine.scale import Choice, View, asked_scale, calibration_at, choose_scale, view_windows
+from app.engine.result import LabelsOnDisk, PlaneResult
+from app.engine.scale import Choice, asked_scale, calibration_at, choose_scale
+from app.engine.view import View, view_windows
 from app.errors import OptionError
 from app.inference.load import Model
 from app.inference.model_card import ModelCard, Normalisation
 from app.inference.normalise import Limits, limits, stretch
 from app.inference.resampling import Resampling, scaled_size
 from app.inference.tiling import BUCKET_PX, TILE_PX, mean_ood_score, predict_tile, tiles
-from app.measurement.intensities import measured_channels
-from app.measurement.measure import complete
+from app.measurement.intensities import Background, is_background, measured_channels
 from app.options import SegmentationOptions
 from app.reading.image_statistics import ImageStatistics, bands, image_statistics
 from app.reading.large_tiff import LargeImage, describe, unpack
 from app.reading.memmap import MemmapArray, Window
 from app.reading.percentiles import counted_percentiles
 from app.reading.stack import PixelSize
-from app.reading.warnings import SCALE_UNCERTAIN
 
 # Measured: what a service with its model, its decoders and a block needs, and a tile inside the network.
 _BASE_BYTES = 700 * 2**20
@@ -74,53 +76,41 @@ def segment_out_of_core(
     """
     timing_ms: dict[str, float] = {}
     with timed(timing_ms, "decode"):
-        image = call(describe, path, max_pixels, options.channel, options.page, options.scene)
-        pixels = _unpacked(path, image, folder, call)
-        statistics = image_statistics(pixels, image)
-    size, size_warnings = pixel_size(image, options)
+        image, pixels, statistics = _read(path, options, folder, max_pixels, call)
+    size = pixel_size(image, options)
     with timed(timing_ms, "predict"):
         normalised = _Normalised(pixels, statistics, model.card.normalisation)
         choice = _choose(model, normalised, options, size)
         predictions, ood_score = _predict(model, normalised, choice.scale, folder, tile_side(max_bytes))
-        calibration = calibration_at(model.card.calibration, choice.scale)
+    calibration = calibration_at(model.card.calibration, choice.scale)
+    rule, min_area_px = applied(options, calibration)
+    max_window_px = max_bytes // _BYTES_PER_WINDOW_PX
     with timed(timing_ms, "split"):
         labels = MemmapArray(folder / "labels", pixels.shape[:2], np.uint32)
-        rule, min_area_px = applied(options, calibration)
-        threshold = float(rule)
         found = find_in_blocks(
-            predictions,
-            labels,
-            threshold,
-            lambda window: find_nuclei(window, options, calibration)[2],
-            max_bytes // _BYTES_PER_WINDOW_PX,
+            predictions, labels, float(rule), lambda part: find_nuclei(part, options, calibration)[2], max_window_px
         )
     with timed(timing_ms, "measure"):
-        table = measure_in_blocks(
-            found, labels, lambda window: statistics.look(pixels[window]), predictions, calibration.confidence, size
+        measured = measure_in_blocks(
+            found,
+            labels,
+            lambda window: statistics.look(pixels[window]),
+            predictions,
+            calibration.confidence,
+            size,
+            _background(labels, statistics, pixels),
+            image.padding,
         )
-        background = _background(labels, statistics, pixels)
-        nuclei = complete(table, (image.height, image.width), background, size)
-    return PlaneResult(
-        filename=filename,
-        image=image,
-        stored_labels=LabelsOnDisk(labels, found.numbers),
-        nuclei=nuclei,
-        background=background,
-        options=options,
-        pixel_size=size,
-        threshold=threshold,
-        min_area_px=min_area_px,
-        scale=choice.scale,
-        warnings=(
-            *image.warnings,
-            *statistics.warnings,
-            *size_warnings,
-            *([SCALE_UNCERTAIN] if choice.is_uncertain else []),
-            *nuclei_warnings(nuclei, statistics.is_grey),
-            *ood_warnings(ood_score, calibration),
-        ),
-        card=model.card,
-        dtype=model.predictor.dtype,
+    return assemble_plane(
+        model,
+        image,
+        options,
+        filename,
+        labels=LabelsOnDisk(labels, found.numbers),
+        measured=measured,
+        applied=Applied(float(rule), min_area_px, choice),
+        has_colour=not statistics.is_grey,
+        ood_score=ood_score,
         timing_ms=timing_ms,
     )
 
@@ -141,6 +131,17 @@ def check_out_of_core(options: SegmentationOptions, card: ModelCard) -> None:
         raise OptionError("Of so large an image scale takes auto or a number up to 1.")
     if card.contract.reach_px is None:
         raise OptionError(f"The model {card.name}/{card.version} resizes every image; take one that does not.")
+
+
+def _read(
+    path: Path, options: SegmentationOptions, folder: Path, max_pixels: int, call: Call
+) -> tuple[LargeImage, MemmapArray, ImageStatistics]:
+    """The plane, its pixels `(H, W, C)` on disk, and what all of them say."""
+    image = call(describe, path, max_pixels, options.channel, options.page, options.scene)
+    pixels = _unpacked(path, image, folder, call)
+    statistics = image_statistics(pixels, image)
+    told = (*image.warnings, *statistics.warnings)
+    return replace(image, padding=statistics.light.padding, warnings=told), pixels, statistics
 
 
 def _unpacked(path: Path, image: LargeImage, folder: Path, call: Call) -> MemmapArray:
@@ -263,19 +264,23 @@ def tile_side(max_bytes: int) -> int:
     return min(TILE_PX, side)
 
 
-def _background(labels: MemmapArray, statistics: ImageStatistics, pixels: MemmapArray) -> dict[str, float]:
+def _background(labels: MemmapArray, statistics: ImageStatistics, pixels: MemmapArray) -> Background:
     """As `app.measurement.intensities.background`, some rows at a time."""
     height, width = labels.shape
     counted: dict[str, NDArray[np.int64]] = {}
     n_summed: dict[str, int] = {}
+    n_px = 0
     for rows in bands(height, width):
         window = rows, slice(0, width)
-        is_outside = labels[window] == 0
-        for suffix, channel in measured_channels(*statistics.look(pixels[window])).items():
+        image, channels = statistics.look(pixels[window])
+        is_outside = is_background(labels[window], image, statistics.light.padding)
+        n_px += int(np.count_nonzero(is_outside))
+        for suffix, channel in measured_channels(image, channels).items():
             n_summed[suffix] = channel.n_summed
             some = np.bincount(channel.pixels[is_outside], minlength=channel.n_summed * _HIGHEST + 1)
             counted[suffix] = counted.get(suffix, 0) + some
-    return {
+    medians = {
         suffix: float(counted_percentiles(counts, (50,))[0]) / n_summed[suffix] if counts.any() else np.nan
         for suffix, counts in counted.items()
     }
+    return Background(medians, n_px)

@@ -9,10 +9,13 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.blocks import CanvasPredictions, find_in_blocks, measure_in_blocks
+from app.engine.assemble import Applied, assemble_plane, pixel_size
+from app.engine.blocks import find_in_blocks, measure_in_blocks
+from app.engine.canvas import CanvasPredictions
 from app.engine.large_nuclei import merge_large_nuclei
-from app.engine.result import Evaluation, PlaneResult, nuclei_warnings, ood_warnings, pixel_size
-from app.engine.scale import Choice, View, asked_scale, calibration_at, choose_scale, view_windows
+from app.engine.result import Evaluation, PlaneResult
+from app.engine.scale import Choice, asked_scale, calibration_at, choose_scale
+from app.engine.view import View, view_windows
 from app.errors import ImageTooLargeError, SizeMismatchError
 from app.evaluation.matching import average_precision, match_all, pixel_scores
 from app.evaluation.truth import read_truth
@@ -22,11 +25,11 @@ from app.inference.normalise import stretch
 from app.inference.predictions import Predictions, place_content
 from app.inference.resampling import at_full_size, predict_copy
 from app.measurement.intensities import background as background_of
-from app.measurement.measure import Measurements, complete, measure
+from app.measurement.measure import Measurements, confidences, measure
+from app.measurement.regions import Regions
 from app.options import LARGEST_SCALE, SegmentationOptions
 from app.reading.stack import DecodedImage, PixelSize
-from app.reading.warnings import SCALE_UNCERTAIN
-from app.segmentation.split import label, select, split
+from app.segmentation.split import keep_only, label, select, split
 from app.segmentation.threshold import ThresholdRule, apply_threshold, threshold_value
 
 # Larger images are split and measured in blocks, with the same result.
@@ -60,41 +63,55 @@ def segment_plane(
 
     Parameters are those of `app.engine.engine.Engine`, and so are the errors; `timing_ms` is what decoding took.
     """
-    size, size_warnings = pixel_size(decoded, options)
+    size = pixel_size(decoded, options)
     with timed(timing_ms, "predict"):
         normalised, predictions, choice = predict_image(model, decoded.image, options, size, max_pixels)
     calibration = calibration_at(model.card.calibration, choice.scale)
-    if predictions.probability.size > MOST_WHOLE_PX:
-        found = _find_in_blocks(decoded, predictions, options, calibration, size, timing_ms)
-        threshold, min_area_px, labels, measured = found
-    else:
-        with timed(timing_ms, "split"):
-            threshold, min_area_px, labels = find_nuclei(predictions, options, calibration)
-        with timed(timing_ms, "measure"):
-            image, channels = decoded.image, decoded.channels
-            measured = measure(labels, image, channels, predictions, calibration.confidence, size)
-    is_grey = decoded.image.ndim == 2 or decoded.channels.shape[2] == 1
-    return PlaneResult(
-        filename=filename,
-        image=decoded,
-        stored_labels=labels,
+    find = _find_in_blocks if predictions.probability.size > MOST_WHOLE_PX else _find_whole
+    threshold, min_area_px, labels, measured = find(decoded, predictions, options, calibration, size, timing_ms)
+    return assemble_plane(
+        model,
+        decoded,
+        options,
+        filename,
+        labels=labels,
+        measured=measured,
+        applied=Applied(threshold, min_area_px, choice),
+        has_colour=decoded.channels.shape[2] > 1,
+        ood_score=predictions.ood_score,
+        timing_ms=timing_ms,
         normalised=normalised,
-        nuclei=measured.nuclei,
-        background=measured.background,
-        options=options,
-        pixel_size=size,
-        threshold=threshold,
-        min_area_px=min_area_px,
-        scale=choice.scale,
-        warnings=(
-            *decoded.warnings,
-            *size_warnings,
-            *([SCALE_UNCERTAIN] if choice.is_uncertain else []),
-            *nuclei_warnings(measured.nuclei, is_grey),
-            *ood_warnings(predictions.ood_score, calibration),
-        ),
-        card=model.card,
-        dtype=model.predictor.dtype,
+    )
+
+
+def measure_plane(
+    model: Model,
+    decoded: DecodedImage,
+    labels: NDArray[np.int32],
+    options: SegmentationOptions,
+    filename: str | None,
+    timing_ms: dict[str, float],
+) -> PlaneResult:
+    """Known nuclei of one plane in memory; see `app.engine.engine.Engine.measure`."""
+    if labels.shape != (decoded.height, decoded.width):
+        raise SizeMismatchError(
+            f"The labels are {' x '.join(map(str, labels.shape))} pixels, the image {decoded.height} x {decoded.width} "
+            "(height x width); send labels of the image's size."
+        )
+    size = pixel_size(decoded, options)
+    with timed(timing_ms, "measure"):
+        confidence = model.card.calibration.confidence
+        measured = measure(labels, decoded.image, decoded.channels, None, confidence, size, decoded.padding)
+    return assemble_plane(
+        model,
+        decoded,
+        options,
+        filename,
+        labels=labels,
+        measured=measured,
+        applied=Applied(None, 0, Choice(1.0)),
+        has_colour=decoded.channels.shape[2] > 1,
+        ood_score=None,
         timing_ms=timing_ms,
     )
 
@@ -163,6 +180,23 @@ def find_labels(model: Model, image: NDArray[Any], options: SegmentationOptions)
     return find_nuclei(predictions, options, calibration_at(model.card.calibration, choice.scale))[2], choice
 
 
+def _find_whole(
+    decoded: DecodedImage,
+    predictions: Predictions,
+    options: SegmentationOptions,
+    calibration: Calibration,
+    pixel_size: PixelSize | None,
+    timing_ms: dict[str, float],
+) -> tuple[float, int, NDArray[np.int32], Measurements]:
+    """Threshold and minimum area that were applied, labels and what was measured."""
+    with timed(timing_ms, "split"):
+        threshold, min_area_px, labels = find_nuclei(predictions, options, calibration)
+    with timed(timing_ms, "measure"):
+        image, channels = decoded.image, decoded.channels
+        measured = measure(labels, image, channels, predictions, calibration.confidence, pixel_size, decoded.padding)
+    return threshold, min_area_px, labels, measured
+
+
 def _find_in_blocks(
     decoded: DecodedImage,
     predictions: Predictions,
@@ -171,7 +205,7 @@ def _find_in_blocks(
     pixel_size: PixelSize | None,
     timing_ms: dict[str, float],
 ) -> tuple[float, int, NDArray[np.int32], Measurements]:
-    """Threshold and minimum area that were applied, labels and what was measured; large images need less memory so."""
+    """As `_find_whole`; large images need less memory so."""
     image, channels = decoded.image, decoded.channels
     canvases = CanvasPredictions(predictions.probability, predictions.distance)
     with timed(timing_ms, "split"):
@@ -183,16 +217,16 @@ def _find_in_blocks(
             canvases, labels, threshold, lambda window: find_nuclei(window, fixed, calibration)[2], labels.size
         )
     with timed(timing_ms, "measure"):
-        table = measure_in_blocks(
+        measured = measure_in_blocks(
             found,
             labels,
             lambda window: (image[window], channels[window]),
             canvases,
             calibration.confidence,
             pixel_size,
+            background_of(labels, image, channels, decoded.padding),
+            decoded.padding,
         )
-        background = background_of(labels, image, channels)
-        measured = Measurements(complete(table, labels.shape, background, pixel_size), background)
         labels = found.numbers.astype(np.int32)[labels]
     return threshold, min_area_px, labels, measured
 
@@ -233,6 +267,11 @@ def applied(options: SegmentationOptions, calibration: Calibration) -> tuple[Thr
     return threshold, calibration.min_area_px if options.min_area_px is None else options.min_area_px
 
 
+def applied_confidence(options: SegmentationOptions, calibration: Calibration) -> float:
+    """The lowest confidence of a nucleus that is kept: as asked for, or as calibrated."""
+    return calibration.min_confidence if options.min_confidence is None else options.min_confidence
+
+
 def find_nuclei(
     predictions: Predictions, options: SegmentationOptions, calibration: Calibration
 ) -> tuple[float, int, NDArray[np.int32]]:
@@ -241,7 +280,12 @@ def find_nuclei(
     threshold = threshold_value(predictions.probability, rule)
     mask = apply_threshold(predictions.probability, threshold)
     labels = split(mask, calibration.marker_depth, predictions.distance) if options.split_touching else label(mask)
-    return threshold, min_area_px, select(labels, min_area_px, options.exclude_border)
+    labels = select(labels, min_area_px, options.exclude_border)
+    min_confidence = applied_confidence(options, calibration)
+    if min_confidence > 0:
+        likely = confidences(Regions(labels), predictions, calibration.confidence)
+        labels = keep_only(labels, likely >= min_confidence)
+    return threshold, min_area_px, labels
 
 
 @contextmanager

@@ -10,18 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app import __version__
+from app.engine.count_doubt import CountSignals
 from app.evaluation.matching import Matching, PixelScores
 from app.evaluation.truth import MaskKind
-from app.inference.model_card import Calibration, ModelCard
+from app.inference.model_card import ModelCard
+from app.measurement.intensities import Background
 from app.measurement.measure import Table
 from app.measurement.summary import summarise
 from app.options import SegmentationOptions
 from app.reading.memmap import MemmapArray
 from app.reading.stack import ImageDescription, PixelSize
-from app.reading.warnings import DARK_NUCLEI, UNLIKE_TRAINING_DATA, ImageWarning
-
-# Two sizes of a pixel that differ by more are two sizes.
-_SIZE_TOLERANCE = 0.01
+from app.reading.warnings import ImageWarning
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +52,18 @@ class PlaneResult:
     stored_labels
         In memory int32 `(H, W)`: 0 is background, nuclei are 1..`count`; `LabelsOnDisk` of a plane that is out of core.
     normalised
-        float32 `(H, W, 3)` in [0, 1], what the network saw; None out of core.
+        float32 `(H, W, 3)` in [0, 1], what the network saw; None out of core, and of nuclei that were given.
     nuclei
         One row a nucleus.
     background
         See `app.measurement.intensities.background`.
     options
-        As asked for; `pixel_size`, `threshold`, `min_area_px` and `scale` below are the values that were applied.
+        As asked for; `pixel_size`, `threshold`, `min_area_px` and `scale` below are the values that were applied;
+        nuclei that were given have no threshold.
     warnings
         What to know before the numbers are trusted.
+    count_signals
+        By which a wrong count is known.
     card
         The model's.
     dtype
@@ -75,13 +77,14 @@ class PlaneResult:
     stored_labels: NDArray[np.int32] | LabelsOnDisk
     normalised: NDArray[np.float32] | None = None
     nuclei: Table
-    background: dict[str, float]
+    background: Background
     options: SegmentationOptions
     pixel_size: PixelSize | None
-    threshold: float
+    threshold: float | None
     min_area_px: int
     scale: float = 1.0
     warnings: tuple[ImageWarning, ...]
+    count_signals: CountSignals
     card: ModelCard
     dtype: str
     timing_ms: dict[str, float]
@@ -119,6 +122,12 @@ class PlaneResult:
         return len(self.nuclei["label"])
 
     @property
+    def min_confidence(self) -> float:
+        """The lowest confidence of a nucleus that was kept, as asked for or as calibrated."""
+        asked = self.options.min_confidence
+        return self.card.calibration.min_confidence if asked is None else asked
+
+    @property
     def sides_um(self) -> dict[str, float | None]:
         """How large a pixel is, None where that is not known; it has one size only where it is square."""
         size = self.pixel_size
@@ -131,7 +140,7 @@ class PlaneResult:
     @property
     def summary(self) -> dict[str, Any]:
         """All nuclei together; see `app.measurement.summary.summarise`."""
-        return summarise(self.nuclei, self.background, self.n_pixels, self.pixel_size)
+        return summarise(self.nuclei, self.background, self.pixel_size)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -140,6 +149,7 @@ class PlaneResult:
         applied = {
             "threshold_applied": self.threshold,
             "min_area_px_applied": self.min_area_px,
+            "min_confidence_applied": self.min_confidence,
             "scale_applied": self.scale,
             **{f"{name}_applied": side for name, side in self.sides_um.items()},
             "channel_applied": self.image.channel,
@@ -212,36 +222,3 @@ class Evaluation:
     pixels: PixelScores
     matching: list[Matching]
     average_precision: float
-
-
-def pixel_size(image: ImageDescription, options: SegmentationOptions) -> tuple[PixelSize | None, list[ImageWarning]]:
-    """The option beats the file, with a warning where they differ."""
-    of_file, side_um = image.pixel_size, options.pixel_size_um
-    if of_file is not None and of_file.side_um is not None:
-        # What was rounded twice is one number.
-        of_file = PixelSize(of_file.side_um, of_file.side_um)
-    if side_um is None:
-        return of_file, []
-    asked = PixelSize(side_um, side_um)
-    if of_file is None or all(abs(side_um - side) <= _SIZE_TOLERANCE * side for side in of_file):
-        return asked, []
-    said = f"{of_file.col_um:.4g} micrometres wide"
-    if of_file.side_um is None:
-        said += f" and {of_file.row_um:.4g} high"
-    differs = ImageWarning(
-        "pixel_size_differs", f"The file says that a pixel is {said}; {side_um:.4g} was used, as asked for."
-    )
-    return asked, [differs]
-
-
-def nuclei_warnings(nuclei: Table, is_grey: bool) -> list[ImageWarning]:
-    """Whether most nuclei of a grey image are darker than their surroundings; in colour they always are."""
-    n_dark = np.count_nonzero(nuclei["intensity_integrated"] < 0)
-    return [DARK_NUCLEI] if is_grey and n_dark > len(nuclei["label"]) / 2 else []
-
-
-def ood_warnings(ood_score: float | None, calibration: Calibration) -> list[ImageWarning]:
-    """Whether an image is farther from the training data than the card allows."""
-    limit = calibration.largest_unlikeness
-    is_unlike = ood_score is not None and limit is not None and ood_score > limit
-    return [UNLIKE_TRAINING_DATA] if is_unlike else []

@@ -21,7 +21,7 @@ _MOST_HELD = 1.5
 
 
 class QuantisedPredictor(Predictor):
-    """A LiteRT model on all cores, one image at a time.
+    """A LiteRT model, one image at a time.
 
     It holds the memory for images of the last sizes, some 300 bytes a pixel, until that is released: a size and, beside
     it, smaller ones of half as many pixels together, as of one image's copies. A new size costs about a quarter of an
@@ -33,6 +33,8 @@ class QuantisedPredictor(Predictor):
         What `training.quantise` wrote; `app.inference.model_card.read_model_card` has checked its bytes.
     contract
         The signature that the card promises.
+    n_threads
+        On how many cores; all, unless given.
 
     Raises
     ------
@@ -42,8 +44,9 @@ class QuantisedPredictor(Predictor):
 
     dtype = "int8"
 
-    def __init__(self, path: Path, contract: Contract) -> None:
+    def __init__(self, path: Path, contract: Contract, n_threads: int | None = None) -> None:
         self._contract = contract
+        self._n_threads = n_threads or available_cores()
         self._lock = threading.Lock()
         self._ready: dict[tuple[int, ...], tuple[Interpreter, SignatureRunner]] = {}
         try:
@@ -91,6 +94,6 @@ class QuantisedPredictor(Predictor):
         return ready
 
     def _start(self) -> tuple[Interpreter, SignatureRunner]:
-        interpreter = Interpreter(model_content=self._model, num_threads=available_cores())
+        interpreter = Interpreter(model_content=self._model, num_threads=self._n_threads)
         # The signature does not keep the interpreter alive.
         return interpreter, interpreter.get_signature_runner(self._contract.signature)

@@ -55,16 +55,17 @@ class Model:
             self.large_predictor.release_memory()
 
 
-def load_model(folder: Path, device: str) -> Model:
+def load_model(folder: Path, device: str, n_threads: int | None = None) -> Model:
     """Check the model in `folder` against its card, load it onto the device and warm it up; see `load_predictor`."""
     card = read_model_card(folder)
-    return Model(load_predictor(folder, card.contract, device), card)
+    return Model(load_predictor(folder, card.contract, device, n_threads), card)
 
 
-def load_predictor(folder: Path, contract: Contract, device: str) -> Predictor:
+def load_predictor(folder: Path, contract: Contract, device: str, n_threads: int | None = None) -> Predictor:
     """The model in `folder` on a device: `auto` (the first GPU, else the CPU), `cpu`, or `gpu:N`.
 
-    TensorFlow, which takes seconds to import, runs it on a GPU, and on the CPU where there is no 8-bit network.
+    The 8-bit network computes on `n_threads` cores, on all if that is not given. TensorFlow, which takes seconds to
+    import, runs it on a GPU, and on the CPU where there is no 8-bit network.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def load_predictor(folder: Path, contract: Contract, device: str) -> Predictor:
     if contract.quantised_name and _is_cpu(device):
         from app.inference.litert import QuantisedPredictor
 
-        return QuantisedPredictor(folder / contract.quantised_name, contract)
+        return QuantisedPredictor(folder / contract.quantised_name, contract, n_threads)
     if device.startswith("gpu"):
         require_tensorflow("A GPU", extra="gpu")
     require_tensorflow(f"The model in {folder}, which has no 8-bit network,", extra="savedmodel")

@@ -73,6 +73,23 @@ class Confidence(_Frozen):
     distance_slope: float = 0.0
 
 
+class CountDoubt(_Frozen):
+    """Logistic model of a count being far off; see `app.engine.count_doubt`, whose signals the slopes belong to.
+
+    Attributes
+    ----------
+    largest
+        Log-odds; counts that are doubted more are warned of.
+    """
+
+    intercept: float
+    unsure: float
+    spread: float
+    unlikeness: float
+    scales_disagree: float
+    largest: float
+
+
 class Calibration(_Frozen):
     """Post-processing values chosen on the validation split.
 
@@ -88,15 +105,21 @@ class Calibration(_Frozen):
     confidence
         How a nucleus's mean probability and highest inner distance become the probability that it is a true one; see
         `app.measurement.measure`.
+    min_confidence
+        Nuclei with a lower confidence are dropped (`python -m training calibrate`).
     largest_unlikeness
         Images further from the training data than this are warned of; None where the network does not say.
+    count_doubt
+        When a count is warned of; None where nobody measured it (`python -m training calibrate`).
     """
 
     threshold: float = Field(gt=0, lt=1)
     marker_depth: float = Field(gt=0, lt=1)
     min_area_px: int = Field(ge=0)
     confidence: Confidence = Confidence()
+    min_confidence: float = Field(0, ge=0, le=1)
     largest_unlikeness: float | None = None
+    count_doubt: CountDoubt | None = None
 
 
 class Data(_Frozen):
@@ -151,6 +174,12 @@ class ModelCard(_Frozen):
     training: Training
     evaluations: dict[str, Evaluation] = {}
     sha256: str
+
+    @property
+    def results_sha256(self) -> str:
+        """SHA-256 of all that decides results: the network, and how its input and answers are treated."""
+        decisive = [self.sha256, self.normalisation.model_dump_json(), self.calibration.model_dump_json()]
+        return hashlib.sha256("\n".join(decisive).encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
         """Write the card into its model's folder."""

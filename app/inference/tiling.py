@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 def predict_tiled(
     predict: Callable[[NDArray[np.float32]], Predictions],
     image: NDArray[np.float32],
-    reach_px: int,
+    halo_px: int,
     tile_px: int = TILE_PX,
 ) -> Predictions:
     """The predictions of an image of any size, as if the network had seen it whole.
@@ -36,7 +36,7 @@ def predict_tiled(
         The network: float32 `(h, w, 3)` to predictions `(h, w)`, for sides that are multiples of `BUCKET_PX`.
     image
         float32 `(H, W, 3)`, normalised as a whole.
-    reach_px, tile_px
+    halo_px, tile_px
         See `tiles`.
 
     Returns
@@ -47,7 +47,7 @@ def predict_tiled(
     size = image.shape[:2]
     predictions: dict[str, NDArray[np.float32]] = {}
     ood_scores = []
-    for tile in tiles(size, reach_px, tile_px):
+    for tile in tiles(size, halo_px, tile_px):
         answer = predict_tile(predict, image[tile.shown], tile)
         for name, map_ in (("probability", answer.probability), ("distance", answer.distance)):
             if map_ is not None:
@@ -56,28 +56,28 @@ def predict_tiled(
     return Predictions(**predictions, ood_score=mean_ood_score(ood_scores))
 
 
-def tiles(size_px: tuple[int, ...], reach_px: int, tile_px: int = TILE_PX) -> Iterator[Tile]:
+def tiles(size_px: tuple[int, ...], halo_px: int, tile_px: int = TILE_PX) -> Iterator[Tile]:
     """An image's tiles, row by row, all of one size.
 
     The image is mirrored beyond its lower and right edge up to multiples of `BUCKET_PX`. Where it is larger than a
-    tile, tiles overlap by twice the reach or a little more, and either keeps its half, so that each pixel comes from a
+    tile, tiles overlap by twice the halo or a little more, and either keeps its half, so that each pixel comes from a
     tile that shows all that could change it. Tiles are cut at multiples of `BUCKET_PX`, as the network's grids are.
 
     Parameters
     ----------
     size_px
         Height and width.
-    reach_px
-        See `app.inference.model_card.Contract`.
+    halo_px
+        How far around a pixel the network sees: half of its receptive field.
     tile_px
-        Largest side of a tile, a multiple of `BUCKET_PX`; where twice the reach leaves nothing of it, what does.
+        Largest side of a tile, a multiple of `BUCKET_PX`; where twice the halo leaves nothing of it, what does.
 
     Examples
     --------
-    >>> [tile.kept[1] for tile in tiles((100, 500), reach_px=60, tile_px=320)]
+    >>> [tile.kept[1] for tile in tiles((100, 500), halo_px=60, tile_px=320)]
     [slice(0, 256, None), slice(256, 500, None)]
     """
-    halo_px = _up(reach_px)
+    halo_px = _up(halo_px)
     side_px = max(tile_px, 2 * halo_px + BUCKET_PX)
     for row, column in product(*(list(_windows(length, side_px, halo_px)) for length in size_px)):
         yield Tile((row[0], column[0]), (row[1], column[1]))

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.measurement.regions import Regions, medians
+from app.reading.padding import Padding
 from app.reading.percentiles import percentiles
 from app.segmentation.neighbours import AROUND, BESIDE, dilatable
 
@@ -15,6 +16,21 @@ BACKGROUND_GAP_PX = 2
 BACKGROUND_WIDTH_PX = 5
 # As far as a neighbour can lie that decides what is around a nucleus.
 SURROUNDINGS_PX = 2 * (BACKGROUND_GAP_PX + BACKGROUND_WIDTH_PX)
+
+
+class Background(NamedTuple):
+    """What was imaged of an image and is in no nucleus.
+
+    Attributes
+    ----------
+    medians
+        Of its pixels, by the suffix of `measured_channels`; NaN where there are none.
+    n_px
+        How many pixels there are.
+    """
+
+    medians: dict[str, float]
+    n_px: int
 
 
 class Channel(NamedTuple):
@@ -48,22 +64,34 @@ def _sum_of_colours(image: NDArray[Any]) -> NDArray[Any]:
     return total
 
 
-def background(labels: NDArray[Any], image: NDArray[Any], channels: NDArray[Any]) -> dict[str, float]:
-    """The median of all pixels outside nuclei, by the suffix of `measured_channels`; NaN where there are none."""
-    is_outside = labels == 0
-    if not is_outside.any():
-        return dict.fromkeys(measured_channels(image, channels), np.nan)
-    return {
-        suffix: float(percentiles(channel.pixels[is_outside], (50,))[0]) / channel.n_summed
+def is_background(labels: NDArray[Any], image: NDArray[Any], padding: Padding | None) -> NDArray[np.bool_]:
+    """Which pixels `(H, W)` were imaged and are in no nucleus."""
+    is_outside: NDArray[np.bool_] = labels == 0
+    return is_outside if padding is None else is_outside & ~padding.covers(image)
+
+
+def background(
+    labels: NDArray[Any], image: NDArray[Any], channels: NDArray[Any], padding: Padding | None = None
+) -> Background:
+    """The background of a whole image; parameters are those of `app.measurement.measure.measure`."""
+    is_outside = is_background(labels, image, padding)
+    n_px = int(np.count_nonzero(is_outside))
+    medians = {
+        suffix: float(percentiles(channel.pixels[is_outside], (50,))[0]) / channel.n_summed if n_px else np.nan
         for suffix, channel in measured_channels(image, channels).items()
     }
+    return Background(medians, n_px)
 
 
 def intensities(
-    regions: Regions, labels: NDArray[np.int32], image: NDArray[Any], channels: NDArray[Any]
+    regions: Regions,
+    labels: NDArray[np.int32],
+    image: NDArray[Any],
+    channels: NDArray[Any],
+    padding: Padding | None,
 ) -> dict[str, NDArray[np.float64]]:
     """The columns of intensities; NaN is the background of nuclei that others crowd, and what depends on it."""
-    around = _Surroundings(labels)
+    around = _Surroundings(labels, is_background(labels, image, padding))
     table: dict[str, NDArray[np.float64]] = {}
     for suffix, (pixels, n_summed) in measured_channels(image, channels).items():
         values = regions.values_of(pixels)
@@ -89,12 +117,12 @@ def subtract_background(table: dict[str, NDArray[Any]], suffix: str, area_px: ND
 
 
 class _Surroundings:
-    """The pixels around each nucleus, where no other one is nearer; of two that come together the later has it.
+    """The background around each nucleus, where no other one is nearer; of two that come together the later has it.
 
     Distances are octagonal (Rosenfeld & Pfaltz 1968): steps to the side, and each second time across.
     """
 
-    def __init__(self, labels: NDArray[np.int32]) -> None:
+    def __init__(self, labels: NDArray[np.int32], is_background: NDArray[np.bool_]) -> None:
         self._labels = labels
         n = int(labels.max(initial=0))
         grown = near = dilatable(labels)
@@ -103,7 +131,7 @@ class _Surroundings:
             grown = cv2.copyTo(grown, (grown > 0).view(np.uint8), cv2.dilate(grown, around))
             if distance_px == BACKGROUND_GAP_PX:
                 near = grown
-        self._pixels = np.flatnonzero((grown > 0) & (near == 0))
+        self._pixels = np.flatnonzero((grown > 0) & (near == 0) & is_background)
         # Of whole numbers that are so small lexsort's stable sort is a radix sort.
         self._number = grown.ravel()[self._pixels].astype(np.min_scalar_type(n))
         self._n_pixels = np.bincount(self._number, minlength=n + 1)[1:]

@@ -9,9 +9,10 @@ from scipy.special import expit, logit
 
 from app.inference.model_card import Confidence
 from app.inference.predictions import Predictions
+from app.measurement.intensities import Background, intensities, subtract_background
 from app.measurement.intensities import background as background_of
-from app.measurement.intensities import intensities, subtract_background
 from app.measurement.regions import Regions
+from app.reading.padding import Padding
 from app.reading.stack import PixelSize
 
 Table = dict[str, NDArray[Any]]
@@ -36,16 +37,17 @@ class Measurements(NamedTuple):
     """
 
     nuclei: Table
-    background: dict[str, float]
+    background: Background
 
 
 def measure(
     labels: NDArray[np.int32],
     image: NDArray[Any],
     channels: NDArray[Any],
-    predictions: Predictions,
+    predictions: Predictions | None,
     confidence: Confidence,
     pixel_size: PixelSize | None,
+    padding: Padding | None = None,
 ) -> Measurements:
     """Measure every nucleus as scikit-image's `regionprops` does, but all at once.
 
@@ -60,10 +62,12 @@ def measure(
     channels
         All channels of the file, `(H, W, C)`.
     predictions, confidence
-        What the network said, and how it becomes each nucleus's `confidence`.
+        What the network said, and how it becomes each nucleus's `confidence`; NaN without it.
     pixel_size
         Without it the columns in micrometres are NaN. With it they, the orientation, the eccentricity and the
         circularity are those of the nucleus and not of its pixels, which may be longer than wide.
+    padding
+        What of the image was never imaged, and is no background.
 
     Returns
     -------
@@ -72,8 +76,8 @@ def measure(
         own units, in colour those of the mean over channels; where there are several channels each follows with its
         number, as in `intensity_mean_c0`.
     """
-    background = background_of(labels, image, channels)
-    part = measure_part(labels, image, channels, predictions, confidence, pixel_size)
+    background = background_of(labels, image, channels, padding)
+    part = measure_part(labels, image, channels, predictions, confidence, pixel_size, padding)
     return Measurements(complete(part, labels.shape, background, pixel_size), background)
 
 
@@ -81,9 +85,10 @@ def measure_part(
     labels: NDArray[np.int32],
     image: NDArray[Any],
     channels: NDArray[Any],
-    predictions: Predictions,
+    predictions: Predictions | None,
     confidence: Confidence,
     pixel_size: PixelSize | None,
+    padding: Padding | None = None,
 ) -> Table:
     """What a part of an image says of its nuclei, for `complete`; right of those that have `SURROUNDINGS_PX` around.
 
@@ -91,14 +96,13 @@ def measure_part(
     """
     regions = Regions(labels)
     table = _shapes(regions, pixel_size)
-    table |= intensities(regions, labels, image, channels)
-    table["confidence"] = confidences(regions, predictions, confidence)
+    table |= intensities(regions, labels, image, channels, padding)
+    unknown = np.full(regions.n, np.nan)
+    table["confidence"] = unknown if predictions is None else confidences(regions, predictions, confidence)
     return table
 
 
-def complete(
-    table: Table, size_px: tuple[int, ...], background: dict[str, float], pixel_size: PixelSize | None
-) -> Table:
+def complete(table: Table, size_px: tuple[int, ...], background: Background, pixel_size: PixelSize | None) -> Table:
     """Add to what parts of an image said what only the whole says; see `measure`.
 
     Parameters
@@ -117,7 +121,7 @@ def complete(
         side_um = pixel_size.side_um
         nearest_um = table["nearest_neighbour_px"] * side_um if side_um else _nearest(table, *pixel_size)
         table["nearest_neighbour_um"] = nearest_um
-    for suffix, median in background.items():
+    for suffix, median in background.medians.items():
         column = table[f"intensity_background{suffix}"]
         table[f"intensity_background{suffix}"] = np.where(np.isnan(column), median, column)
         subtract_background(table, suffix, table["area_px"])

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.measurement.intensities import Background
 from app.measurement.measure import Table
 from app.reading.stack import PixelSize
 
@@ -12,10 +13,8 @@ _STATISTICS = ("mean", "median", "std", "min", "max", "q25", "q75", "mad")
 _SUMMARISED = ("intensity_mean", "intensity_integrated")
 
 
-def summarise(
-    table: Table, background: dict[str, float], n_pixels: int, pixel_size: PixelSize | None
-) -> dict[str, Any]:
-    """The areas and intensities of all nuclei of an image of so many pixels, and how densely they lie.
+def summarise(table: Table, background: Background, pixel_size: PixelSize | None) -> dict[str, Any]:
+    """The areas and intensities of all nuclei of an image, and how densely they lie in what was imaged.
 
     Parameters
     ----------
@@ -23,8 +22,6 @@ def summarise(
         See `app.measurement.measure.measure`.
     background
         See `app.measurement.intensities.background`.
-    n_pixels
-        Height times width.
     pixel_size
         None where it is not known.
 
@@ -34,9 +31,11 @@ def summarise(
         `count`; `area_px` with `mean`, `median`, `std`, `min`, `max`, the quartiles `q25` and `q75`, and `mad`, the
         median absolute deviation from the median; `foreground_fraction` in [0, 1]; `density_per_mm2`; of each channel
         `intensity_mean` and `intensity_integrated` with `mean` and `median` over nuclei, and `intensity_background`,
-        the median of all pixels outside nuclei. None is what cannot be known, without nuclei or a pixel size.
+        the median of all pixels outside nuclei. Padding is no part of the image. None is what cannot be known,
+        without nuclei or a pixel size.
     """
     areas = table["area_px"]
+    n_pixels = int(areas.sum()) + background.n_px
     area_mm2 = None if pixel_size is None else n_pixels * pixel_size.row_um * pixel_size.col_um / 1e6
     summary = {
         "count": len(areas),
@@ -44,7 +43,7 @@ def summarise(
         "foreground_fraction": float(areas.sum() / n_pixels),
         "density_per_mm2": None if area_mm2 is None else len(areas) / area_mm2,
     }
-    for suffix, around in background.items():
+    for suffix, around in background.medians.items():
         for name in _SUMMARISED:
             values = table[f"{name}{suffix}"]
             mean, median = (values.mean(), np.median(values)) if values.size else (np.nan, np.nan)

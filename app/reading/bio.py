@@ -10,7 +10,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +66,13 @@ def open_bio(data: bytes, file_format: str, subject: str, max_pixels: int, scene
     with _no_room_told():
         folder = tempfile.TemporaryDirectory(prefix="karyometer-")
     path = Path(folder.name) / f"image.{file_format.lower()}"
-    try:
+    with ExitStack() as if_it_fails:
+        if_it_fails.callback(folder.cleanup)
         with _no_room_told():
             path.write_bytes(data)
         with _damage_named(), _no_room_told(_FULL):
             fields, read_laid_out = lay_out(path, file_format, subject, max_pixels, scene)
-    except BaseException:
-        folder.cleanup()
-        raise
+        if_it_fails.pop_all()
 
     def read_page(number: int) -> NDArray[Any]:
         with _damage_named():
@@ -109,6 +108,7 @@ def _damage_named() -> Iterator[None]:
             yield
     except KaryometerError:
         raise
+    # Broad, because none of five libraries says what it raises.
     except Exception as exc:
         raise ValueError(f"{type(exc).__name__}: {exc}") from exc
 
@@ -123,12 +123,13 @@ def lay_out(
     # One plane at a time; a CZI's colours have an axis A, which bioio forgets.
     options = {"CZI": {"chunk_dims": ["Y", "X", "A"]}, "LIF": {"chunk_dims": ["Y", "X"]}}.get(file_format, {})
     reader = importlib.import_module(READERS[file_format]).Reader(promise.path or path, **options)
-    # A zip has been reduced to the one image.
-    if promise.scene and promise.path is None:
-        if promise.scene >= len(reader.scenes):
+    # A zip has been reduced to the group of the one image.
+    number = promise.scene if promise.path is None else promise.scene_in_path
+    if number:
+        if number >= len(reader.scenes):
             # bioio counts a CZI's scenes by their names, which not every program writes.
             reader._implementation._scenes = tuple(map(str, range(promise.n_scenes)))
-        reader.set_scene(promise.scene)
+        reader.set_scene(number)
     array = reader.mosaic_xarray_dask_data if "M" in sizes and file_format == "CZI" else reader.xarray_dask_data
     if array.dtype.kind not in "biuf":
         raise UnsupportedImageError(f"The {subject}'s pixels are of type {array.dtype}; save whole or real numbers.")

@@ -51,6 +51,8 @@ class Promise:
         Of the pixel size that bioio tells.
     path
         Of what bioio shall read, where that is not the file.
+    scene_in_path
+        Which image there it is.
     """
 
     sizes: dict[str, int]
@@ -59,6 +61,7 @@ class Promise:
     unit: str = "um"
     warnings: tuple[ImageWarning, ...] = ()
     path: Path | None = None
+    scene_in_path: int = 0
 
 
 def _promise_czi(path: Path, _subject: str, _max_pixels: int, scene: int | None) -> Promise:
@@ -108,11 +111,11 @@ def _promise_zarr(path: Path, subject: str, max_pixels: int, scene: int | None) 
     import zarr
 
     store_path = path.with_name("image.zip")
-    chosen, n_images, warnings = _copy_store(path, store_path, max_pixels, subject, scene)
+    chosen, n_images, in_group, warnings = _copy_store(path, store_path, max_pixels, subject, scene)
     with zarr.storage.ZipStore(store_path, mode="r") as store:
         group = zarr.open_group(store, mode="r")
         attributes = group.attrs.asdict()
-        image = attributes.get("ome", attributes)["multiscales"][0]
+        image = attributes.get("ome", attributes)["multiscales"][in_group]
         array = group[image["datasets"][0]["path"]]
     unread = sorted(set(_codecs(array.metadata.to_dict())) - _CODECS)
     if unread:
@@ -130,7 +133,7 @@ def _promise_zarr(path: Path, subject: str, max_pixels: int, scene: int | None) 
     )
     sizes = dict(zip(units, array.shape, strict=True))
     told = (*warnings, *(() if axes else (assumed,)))
-    return Promise(sizes, chosen, n_images, units.get("X", ""), told, store_path)
+    return Promise(sizes, chosen, n_images, units.get("X", ""), told, store_path, in_group)
 
 
 PROMISES = {"CZI": _promise_czi, "ND2": _promise_nd2, "LIF": _promise_lif, "OME-Zarr": _promise_zarr}
@@ -147,10 +150,15 @@ def _codecs(node: Any) -> Iterator[str]:
 
 def _copy_store(
     path: Path, store_path: Path, max_pixels: int, subject: str, scene: int | None
-) -> tuple[int, int, list[ImageWarning]]:
-    """Write one image of a zip as a zip of its own: its number, how many there are, and what to say of the others.
+) -> tuple[int, int, int, list[ImageWarning]]:
+    """Write the group of one image of a zip as a zip of its own.
 
-    It is never unpacked, so that no name in it can lead anywhere.
+    The zip is never unpacked, so that no name in it can lead anywhere.
+
+    Returns
+    -------
+    tuple
+        The image's number, how many there are, its number in its group, and what to say of the others.
     """
     with zipfile.ZipFile(path) as archive, zipfile.ZipFile(store_path, "w") as copy:
         members = [member for member in archive.infolist() if not member.is_dir()]
@@ -161,24 +169,30 @@ def _copy_store(
                 f"The {subject} is a zip of {len(members)} files with {sum(sizes)} bytes, which is more than is read; "
                 "send one image of the store."
             )
-        images = [member.filename.rpartition("/")[0] for member in members if _describes_image(archive, member)]
+        images = [
+            (member.filename.rpartition("/")[0], in_group)
+            for member in members
+            for in_group in range(_n_multiscales(archive, member))
+        ]
         if not images:
             raise UnsupportedImageError(f"The {subject} is a zip without an OME-Zarr image; zip a whole store.")
-        images.sort(key=lambda image: (image.count("/"), image))
+        images.sort(key=lambda image: (image[0].count("/"), *image))
         chosen, warnings = choose_scene(scene, len(images))
-        prefix = f"{images[chosen]}/" if images[chosen] else ""
+        group, in_group = images[chosen]
+        prefix = f"{group}/" if group else ""
         for member in members:
             if member.filename.startswith(prefix):
                 with archive.open(member) as source, copy.open(member.filename.removeprefix(prefix), "w") as target:
                     shutil.copyfileobj(source, target)
-    return chosen, len(images), warnings
+    return chosen, len(images), in_group, warnings
 
 
-def _describes_image(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+def _n_multiscales(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """How many images a file of a store describes; each is there in several sizes."""
     *folders, name = member.filename.split("/")
     if name not in (".zattrs", "zarr.json") or "labels" in folders:
-        return False
+        return 0
     attributes = json.loads(archive.read(member))
     if name == "zarr.json":
         attributes = attributes.get("attributes", {})
-    return "multiscales" in attributes.get("ome", attributes)
+    return len(attributes.get("ome", attributes).get("multiscales", ()))

@@ -1,11 +1,23 @@
 """Which channel holds the nuclei."""
 
 import re
+from collections.abc import Sequence
 
 from app.errors import ChannelNeededError, OptionError
 from app.options import Channel
 
-_NUCLEAR = re.compile(r"dapi|hoechst|nucle|draq|sytox|h2b|propidium|to-?pro|405", re.IGNORECASE)
+_NUCLEAR = re.compile(r"dapi|hoechst|nucle|draq|sytox|h2b|propidium|to-?pro|405|(?<![a-z])dna(?![a-z])", re.IGNORECASE)
+
+
+def nuclear_channels(names: Sequence[str]) -> list[int]:
+    """The numbers of those that have the name of a nuclear stain.
+
+    Examples
+    --------
+    >>> nuclear_channels(["GFP", "Hoechst 33342", "mtDNA", "DNA"])
+    [1, 3]
+    """
+    return [number for number, name in enumerate(names) if _NUCLEAR.search(name)]
 
 
 def choose_channel(channel: Channel | None, names: tuple[str, ...], n_channels: int, is_colour: bool) -> int | None:
@@ -37,7 +49,7 @@ def choose_channel(channel: Channel | None, names: tuple[str, ...], n_channels: 
         return channel
     if is_colour:
         return None
-    nuclear = [number for number, name in enumerate(names) if _NUCLEAR.search(name)]
+    nuclear = nuclear_channels(names)
     if n_channels > 1 and len(nuclear) != 1:
         raise ChannelNeededError(
             f"The image has {n_channels} channels, and none of them is clearly that of the nuclei; add channel, one "

@@ -29,7 +29,7 @@ from app.reading.picture import open_picture, picture_size
 from app.reading.stack import DecodedImage, Stack, check_size, choose_scene, pixels_seen
 from app.reading.tiff import open_tiff
 from app.reading.tiff_header import tiff_size
-from app.reading.warnings import ALPHA_IGNORED, ImageWarning, contrast_warnings, pages_ignored
+from app.reading.warnings import ALPHA_IGNORED, ImageWarning, light_statistics, light_warnings, pages_ignored
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 SIGNATURES = {
@@ -185,7 +185,8 @@ def _decode_page(
         n_scenes=stack.n_scenes,
         warnings=tuple(warnings),
     )
-    return replace(decoded, warnings=(*warnings, *contrast_warnings(decoded.image)))
+    light = light_statistics(decoded.image)
+    return replace(decoded, padding=light.padding, warnings=(*warnings, *light_warnings(light)))
 
 
 def _read_page(stack: Stack, page: int | Literal["max"] | None, max_pixels: int) -> NDArray[Any]:

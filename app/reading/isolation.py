@@ -19,6 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from app.errors import ImageTooLargeError, KaryometerError, NotReadyError, SettingsError, UnreadableImageError
 from app.reading.bio import installed_readers
+from app.temporary import NO_TEMPORARY_FOLDER
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -49,9 +50,7 @@ class DecodeProcesses:
         try:
             self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
         except OSError as exc:
-            raise SettingsError(
-                "No folder for temporary files can be written to; set TMPDIR to one that can, and has room."
-            ) from exc
+            raise SettingsError(NO_TEMPORARY_FOLDER) from exc
         folders = (Path(self._temporary.name) / str(number) for number in range(n_processes))
         self._processes = [_Process(max_bytes, folder) for folder in folders]
         self._idle: queue.Queue[_Process] = queue.Queue()
@@ -196,18 +195,23 @@ def _serve(connection: Connection, max_bytes: int, temporary: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    connection.send("started")
-    while True:
-        try:
+    try:
+        connection.send("started")
+        while True:
             function, args, kwargs = connection.recv()
-        except EOFError:
-            # The service has gone.
-            return
-        try:
-            connection.send(function(*args, **kwargs))
-        except (KaryometerError, MemoryError) as exc:
-            # Some libraries have causes pickled too, which do not all survive it.
-            exc.__cause__ = exc.__context__ = None
-            connection.send(exc.with_traceback(None))
-        except Exception as exc:
-            connection.send(RuntimeError("".join(traceback.format_exception(exc))))
+            _answer(connection, function, args, kwargs)
+    except (EOFError, ConnectionError):
+        # Whoever asked has gone.
+        return
+
+
+def _answer(connection: Connection, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    try:
+        connection.send(function(*args, **kwargs))
+    except (KaryometerError, MemoryError) as exc:
+        # Some libraries have causes pickled too, which do not all survive it.
+        exc.__cause__ = exc.__context__ = None
+        connection.send(exc.with_traceback(None))
+    # Broad, because the service waits for an answer, and not every exception can be sent.
+    except Exception as exc:
+        connection.send(RuntimeError("".join(traceback.format_exception(exc))))

@@ -30,9 +30,9 @@ class MemmapArray:
     --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     scratch = MemmapArray(Path(folder, "scratch"), (3, 4), np.uint8)
-    ...     scratch[1:2, 2:4] = np.array([[5, 6]], np.uint8)
-    ...     scratch[0:2, 1:3]
+    ...     array = MemmapArray(Path(folder, "array"), (3, 4), np.uint8)
+    ...     array[1:2, 2:4] = np.array([[5, 6]], np.uint8)
+    ...     array[0:2, 1:3]
     array([[0, 0],
            [0, 5]], dtype=uint8)
     """

@@ -24,8 +24,8 @@ _OF_MASKS = re.compile(
 )
 _RANK_OF_NO_WORD = 2
 HOW_PAIRED = (
-    "A mask is called as its image, whatever their endings, and may add _mask, _masks, _cp_masks, _labels, -labels, "
-    ".labels, _gt or the like; it lies at the same place below its folder"
+    "A mask has the name of its image, where endings such as .tif do not count, and may add _mask, _masks, _cp_masks, "
+    "_labels, -labels, .labels, _gt or the like; if images lie in subfolders, masks lie in subfolders of the same names"
 )
 
 

@@ -22,14 +22,25 @@ IMAGE_ENDINGS = (
 RECORD_ENDING = ".karyometer.json"
 _STORE_ENDING = ".zarr"
 _PACKED = frozenset((".bz2", ".gz", ".xz", ".zip", ".zst"))
-# Operating systems and network drives write them into every folder.
+# Operating systems, network drives and Karyometer write them into every folder.
 _OF_SYSTEMS = frozenset(
-    (".ds_store", "thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
+    (
+        ".ds_store",
+        "thumbs.db",
+        ".karyometer.lock",
+        "desktop.ini",
+        "__macosx",
+        "@eadir",
+        "$recycle.bin",
+        "system volume information",
+    )
 )
 # A table's field that begins so is run as a formula by spreadsheets.
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
 # What is not there, as behind a broken link, is an image too: that it cannot be read is told with its name.
 _READABLE = (stat.S_IFREG, stat.S_IFDIR, 0)
+# MetaXpress writes one beside each image, with a number of its own in its name.
+_THUMBNAIL = re.compile(r"_thumb[0-9a-f-]*\.[a-z0-9]+$")
 _MOST_ENDINGS_TOLD = 8
 
 
@@ -238,6 +249,8 @@ class _Search:
             return
         if lower.startswith("."):
             self.left_out["hidden"] += 1
+        elif _THUMBNAIL.search(lower):
+            self.left_out["thumbnails"] += 1
         elif not lower.endswith(IMAGE_ENDINGS):
             self.left_out[_ending(lower)] += 1
         elif stat.S_IFMT(_mode(path)) not in _READABLE:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.errors import ImageTooLargeError, OptionError, Setting, UnsupportedImageError
 from app.reading.lengths import UM_PER_INCH, in_um
+from app.reading.padding import Padding
 from app.reading.warnings import ImageWarning, scenes_ignored
 
 MAX_PAGES = 10_000
@@ -128,6 +129,8 @@ class ImageDescription:
         Which image of the file it is, of `n_scenes`, counted from 0.
     warnings
         What was assumed or left out on reading.
+    padding
+        What of it was never imaged.
     """
 
     height: int
@@ -143,6 +146,7 @@ class ImageDescription:
     scene: int
     n_scenes: int
     warnings: tuple[ImageWarning, ...]
+    padding: Padding | None = None
 
     @property
     def pixel_size_um(self) -> float | None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,11 +66,11 @@ def open_tiff(data: bytes | Path, subject: str, scene: int | None = None) -> Tif
     """
     headers = read_headers(data)
     file = _open_file(data)
-    try:
-        return _stack_of(file, headers, subject, scene)
-    except BaseException:
-        file.close()
-        raise
+    with ExitStack() as if_it_fails:
+        if_it_fails.callback(file.close)
+        stack = _stack_of(file, headers, subject, scene)
+        if_it_fails.pop_all()
+    return stack
 
 
 def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: str, scene: int | None) -> TiffStack:

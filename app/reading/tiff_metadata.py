@@ -199,6 +199,6 @@ def _whole(value: Any) -> int:
 
 def _without_pages(subject: str, n_planes: int) -> UnsupportedImageError:
     return UnsupportedImageError(
-        f"The {subject} is a TIFF whose {n_planes} planes have no headers of their own; save it as an ordinary "
-        "multi-page or OME-TIFF."
+        f"The {subject} is a TIFF whose {n_planes} planes have no headers of their own, as MetaMorph's stacks and "
+        "ImageJ's very large ones; open it in Fiji and save it with File > Save As > OME-TIFF."
     )

@@ -27,6 +27,11 @@ SCALE_UNCERTAIN = ImageWarning(
     "At another scale the number of nuclei would differ by more than a quarter; look at the overlay, or give their "
     "width with diameter_px.",
 )
+COUNT_UNCERTAIN = ImageWarning(
+    "count_uncertain",
+    "The count may be off by more than 25 %: nuclei have little confidence or very different sizes, scales disagree, "
+    "or the image is of an unknown kind; look at the overlay, and count a part of it by eye.",
+)
 _LOW_CONTRAST = ImageWarning(
     "low_contrast",
     "Hardly anything in the image is brighter or darker than the rest; what was found may be noise. Expose it longer.",
@@ -119,12 +124,12 @@ class LightStatistics(NamedTuple):
     noise: float
 
 
-def contrast_warnings(image: NDArray[Any]) -> list[ImageWarning]:
-    """What is wrong with the light in an image `(H, W)` or `(H, W, 3)` of finite values; see `light_warnings`."""
+def light_statistics(image: NDArray[Any]) -> LightStatistics:
+    """Those of an image `(H, W)` or `(H, W, 3)` of finite values."""
     padding, distribution = find_padding(image, Distribution.of(image))
     response = noise_response(image)
     noise = float(response.mean() if padding is None else response[~near(padding.covers(image))].mean())
-    return light_warnings(LightStatistics(image.dtype, image.ndim == 3, distribution, padding, noise))
+    return LightStatistics(image.dtype, image.ndim == 3, distribution, padding, noise)
 
 
 def light_warnings(light: LightStatistics) -> list[ImageWarning]:

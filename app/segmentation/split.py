@@ -206,6 +206,25 @@ def select(labels: NDArray[np.int32], min_area_px: int, exclude_border: bool) ->
     if exclude_border:
         edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
         keep[np.concatenate(edges)] = False
-    keep[0] = False
+    return keep_only(labels, keep[1:])
+
+
+def keep_only(labels: NDArray[np.int32], is_kept: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Drop nuclei; the rest are renumbered 1..N.
+
+    Parameters
+    ----------
+    labels
+        `(H, W)`, 0 is background.
+    is_kept
+        `(N,)`, of each nucleus.
+
+    Examples
+    --------
+    >>> keep_only(np.array([[1, 1, 0, 2]], np.int32), np.array([False, True]))
+    array([[0, 0, 0, 1]], dtype=int32)
+    """
+    keep = np.concatenate([[False], is_kept])
     number = np.cumsum(keep, dtype=np.int32) * keep
-    return number.take(labels)
+    kept: NDArray[np.int32] = number.take(labels)
+    return kept

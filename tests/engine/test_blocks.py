@@ -7,11 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.engine.blocks import CanvasPredictions, find_in_blocks, measure_in_blocks
+from app.engine.blocks import find_in_blocks, measure_in_blocks
+from app.engine.canvas import CanvasPredictions
 from app.engine.pipeline import find_nuclei
 from app.errors import ImageTooLargeError
 from app.inference.predictions import Predictions
-from app.measurement.measure import complete, measure
+from app.measurement.intensities import background
+from app.measurement.measure import Measurements, measure
 from app.options import SegmentationOptions
 from app.reading.decode import decode_image
 from app.reading.memmap import MemmapArray
@@ -23,7 +25,7 @@ CALIBRATION = fakes.card().calibration
 OBLONG = PixelSize(0.65, 0.37)
 
 
-def maps_of(image: NDArray, has_distance: bool) -> Predictions:
+def predictions_of(image: NDArray, has_distance: bool) -> Predictions:
     """Contrast as probability, and contrast again, but coarser, as distance."""
     grey = image.reshape(*image.shape[:2], -1).mean(axis=2).astype(np.float32)
     contrast = np.abs(grey - np.median(grey))
@@ -33,7 +35,7 @@ def maps_of(image: NDArray, has_distance: bool) -> Predictions:
 
 def in_blocks(
     predictions: Predictions, image: NDArray, options: SegmentationOptions, block_px: int, max_window_px: int = 10**8
-) -> tuple[NDArray, dict]:
+) -> tuple[NDArray, Measurements]:
     labels = np.zeros(predictions.probability.shape, np.uint32)
     canvases = CanvasPredictions(predictions.probability, predictions.distance)
     threshold, _, _ = find_nuclei(predictions, options, CALIBRATION)
@@ -44,24 +46,29 @@ def in_blocks(
 
     found = find_in_blocks(canvases, labels, threshold, part, max_window_px, block_px)
     channels = image.reshape(*image.shape[:2], -1)
-    table = measure_in_blocks(
-        found, labels, lambda window: (image[window], channels[window]), canvases, CALIBRATION.confidence, OBLONG
+    measured = measure_in_blocks(
+        found,
+        labels,
+        lambda window: (image[window], channels[window]),
+        canvases,
+        CALIBRATION.confidence,
+        OBLONG,
+        background(labels, image, channels),
     )
-    return found.numbers[labels], table
+    return found.numbers[labels], measured
 
 
 def assert_same(predictions: Predictions, image: NDArray, options: SegmentationOptions, block_px: int) -> int:
     labels = find_nuclei(predictions, options, CALIBRATION)[2]
     channels = image.reshape(*image.shape[:2], -1)
-    expected, background = measure(labels, image, channels, predictions, CALIBRATION.confidence, OBLONG)
-    found, table = in_blocks(predictions, image, options, block_px)
+    expected, _ = measure(labels, image, channels, predictions, CALIBRATION.confidence, OBLONG)
+    found, (table, _) = in_blocks(predictions, image, options, block_px)
     np.testing.assert_array_equal(found, labels)
 
-    completed = complete(table, labels.shape, background, OBLONG)
-    assert list(completed) == list(expected)
+    assert list(table) == list(expected)
     for name, values in expected.items():
-        np.testing.assert_allclose(completed[name], values, rtol=1e-12, err_msg=name)
-        assert completed[name].dtype == values.dtype
+        np.testing.assert_allclose(table[name], values, rtol=1e-12, err_msg=name)
+        assert table[name].dtype == values.dtype
     return int(labels.max())
 
 
@@ -91,7 +98,7 @@ def test_blocks_find_and_measure_what_the_whole_image_holds(
     size: tuple[int, int], density: float, size_px: int, seed: int, block_px: int, has_distance: bool, **options: bool
 ) -> None:
     image = scene(*size, density, size_px, seed)
-    predictions = maps_of(image, has_distance)
+    predictions = predictions_of(image, has_distance)
     threshold = float(np.clip(np.quantile(predictions.probability, 1 - density), 0.01, 0.99))
     assert_same(predictions, image, SegmentationOptions(threshold=threshold, **options), block_px)
 
@@ -101,21 +108,21 @@ def test_blocks_find_and_measure_what_the_whole_image_holds(
 @pytest.mark.parametrize("has_distance", [False, True])
 def test_blocks_find_and_measure_what_real_images_hold(name: str, block_px: int, has_distance: bool) -> None:
     image = decode_image((DATA / name).read_bytes(), 10**7).image
-    assert assert_same(maps_of(image, has_distance), image, SegmentationOptions(threshold="otsu"), block_px) > 20
+    assert assert_same(predictions_of(image, has_distance), image, SegmentationOptions(threshold="otsu"), block_px) > 20
 
 
 def test_a_blob_that_comes_and_goes_is_found_by_its_first_pixel() -> None:
     # From the last block it goes up, around, and back to the first column: two of its pieces begin in other blocks.
     image = np.zeros((300, 700), np.uint16)
     image[20, 650:690] = image[20:280, 680] = image[280, 5:690] = image[100:281, 5] = image[150, 5:600] = 100
-    predictions = maps_of(image, has_distance=False)
+    predictions = predictions_of(image, has_distance=False)
     assert assert_same(predictions, image, SegmentationOptions(split_touching=False), 100) == 1
 
 
 def test_what_touches_beyond_the_limit_is_told_by_its_place() -> None:
     image = np.zeros((400, 400), np.uint16)
     image[100:390, 210] = 100
-    predictions = maps_of(image, has_distance=False)
+    predictions = predictions_of(image, has_distance=False)
     with pytest.raises(
         ImageTooLargeError, match=r"Around row 100 and column 200, .* 90000 pixels; raise the threshold"
     ):
@@ -125,10 +132,10 @@ def test_what_touches_beyond_the_limit_is_told_by_its_place() -> None:
 
 @pytest.mark.parametrize("shape", [(40, 30), (40, 30, 3)])
 def test_arrays_on_disk_hold_what_is_written(shape: tuple[int, ...], tmp_path: Path) -> None:
-    scratch, expected = MemmapArray(tmp_path / "scratch", shape, np.uint16), np.zeros(shape, np.uint16)
+    canvas, expected = MemmapArray(tmp_path / "canvas", shape, np.uint16), np.zeros(shape, np.uint16)
     generator = np.random.default_rng(0)
     for rows, columns in (((3, 9), (0, 30)), ((5, 40), (7, 12)), ((0, 40), (0, 30)), ((39, 40), (29, 30))):
         window = slice(*rows), slice(*columns)
-        expected[window] = scratch[window] = generator.integers(0, 60000, expected[window].shape)
-        np.testing.assert_array_equal(scratch[slice(0, 99), slice(0, 99)], expected)
-    assert scratch.path.stat().st_size == expected.nbytes
+        expected[window] = canvas[window] = generator.integers(0, 60000, expected[window].shape)
+        np.testing.assert_array_equal(canvas[slice(0, 99), slice(0, 99)], expected)
+    assert canvas.path.stat().st_size == expected.nbytes

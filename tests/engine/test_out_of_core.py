@@ -204,6 +204,35 @@ def test_every_kind_is_found_block_by_block_as_it_is_whole(data: bytes, options:
         assert_same(*results)
 
 
+class Darkness(Opened):
+    """Finds what is dark."""
+
+    def _look(self, image: NDArray[np.float32]) -> Predictions:
+        return super()._look(1 - image)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "is_warned"),
+    [
+        (np.moveaxis(255 - CHANNELS, 0, -1), {"channel": 1}, True),
+        (np.moveaxis(255 - CHANNELS, 0, -1), {}, False),
+        (np.repeat(255 - CHANNELS[0, ..., np.newaxis], 3, axis=2), {}, True),
+    ],
+    ids=["one channel", "colour", "grey as colour"],
+)
+@pytest.mark.parametrize("max_pixels", [0, LIMIT], ids=["out of core", "whole"])
+def test_dark_nuclei_are_told_of_but_in_colour(
+    pixels: NDArray[Any], options: dict[str, Any], is_warned: bool, max_pixels: int
+) -> None:
+    card = fakes.card(contract=Contract(reach_px=REACH_PX), calibration=CALIBRATION)
+    dark = Engine(Model(Darkness(), card), Limits(max_pixels, LIMIT, MIN_BYTES))
+    with dark.segment(tiff(pixels, photometric="rgb"), SegmentationOptions(**options)) as result:
+        plane = result.planes[0]
+        assert plane.is_in_memory is (max_pixels == LIMIT)
+        assert plane.count
+        assert ("dark_nuclei" in [warning.code for warning in plane.warnings]) is is_warned
+
+
 def written(result: PlaneResult, file_format: FileFormat) -> bytes:
     file = io.BytesIO()
     write(Result((result,)), file_format, file)
@@ -219,6 +248,11 @@ def test_a_border_is_cut_off_whatever_the_tiles(value: int, monkeypatch: pytest.
         assert_same(found, whole)
         assert {warning.code for warning in whole.warnings} >= {"border_excluded", "bright_outliers"}
         assert whole.count > 20
+        for plane in (found, whole):
+            is_outside = plane.labels[70:-3, 33:-90] == 0
+            assert plane.summary["foreground_fraction"] == np.count_nonzero(~is_outside) / hot.size
+            assert plane.summary["intensity_background"] == np.median(hot[is_outside])
+            assert 0 < plane.nuclei["intensity_background"].min() <= plane.nuclei["intensity_background"].max() < 60_000
 
 
 @pytest.mark.parametrize("n_discs", [0, 5])

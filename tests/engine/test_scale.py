@@ -6,11 +6,12 @@ import pytest
 from numpy.typing import NDArray
 from skimage.measure import perimeter
 
-from app.engine import pipeline, scale
+from app.engine import pipeline, view
 from app.engine.engine import Engine, Limits, n_predicted
 from app.engine.pipeline import predict_at_scale
 from app.engine.result import PlaneResult
-from app.engine.scale import Choice, Nuclei, View, asked_scale, choose_scale, claimed_scale, scale_of, view_windows
+from app.engine.scale import Choice, asked_scale, choose_scale, claimed_scale, scale_of
+from app.engine.view import Nuclei, View, view_windows
 from app.errors import ImageTooLargeError, OptionError
 from app.inference.load import Model
 from app.inference.model_card import Contract
@@ -221,8 +222,8 @@ def test_a_disagreement_is_a_warning() -> None:
 
 
 def test_large_images_are_looked_at_where_there_is_most_to_see(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scale, "WHOLE_VIEW_PX", 10_000)
-    monkeypatch.setattr(scale, "VIEW_SIDE_PX", 50)
+    monkeypatch.setattr(view, "WHOLE_VIEW_PX", 10_000)
+    monkeypatch.setattr(view, "VIEW_SIDE_PX", 50)
     image = np.zeros((200, 310))
     image[120:180, 220:300] = np.random.default_rng(0).random((60, 80))
     windows = view_windows(image.shape, lambda window: float(image[window].std()))
@@ -232,8 +233,8 @@ def test_large_images_are_looked_at_where_there_is_most_to_see(monkeypatch: pyte
 
 
 def test_windows_choose_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scale, "WHOLE_VIEW_PX", 200_000)
-    monkeypatch.setattr(scale, "VIEW_SIDE_PX", 400)
+    monkeypatch.setattr(view, "WHOLE_VIEW_PX", 200_000)
+    monkeypatch.setattr(view, "VIEW_SIDE_PX", 400)
     found = segment(grid(90, 6))
     assert (found.count, found.scale) == (36, pytest.approx(24 / 90, rel=0.1))
 

@@ -3,9 +3,11 @@ import pytest
 
 from app.inference.model_card import Confidence
 from app.inference.predictions import Predictions
+from app.measurement.intensities import Background
 from app.measurement.intensities import background as background_of
 from app.measurement.measure import Table, measure
 from app.measurement.summary import summarise
+from app.reading.padding import Padding
 from app.reading.stack import PixelSize
 from tests.synthetic import discs
 
@@ -114,7 +116,7 @@ def test_no_nuclei_is_an_empty_table_with_all_columns() -> None:
     ]
     assert {len(values) for values in table.values()} == {0}
     none = {"mean": None, "median": None}
-    assert summarise(table, {"": np.nan}, empty.size, HALF_UM) == {
+    assert summarise(table, Background({"": np.nan}, empty.size), HALF_UM) == {
         "count": 0,
         "area_px": dict.fromkeys(("mean", "median", "std", "min", "max", "q25", "q75", "mad")),
         "foreground_fraction": 0,
@@ -131,8 +133,8 @@ def test_summary() -> None:
     predictions = Predictions(np.ones((2, 4), np.float32))
     channels = np.dstack([image, 10 * image])
     table, background = measure(labels, image, channels, predictions, Confidence(), None)
-    assert background == {"": 2, "_c0": 2, "_c1": 20}
-    assert summarise(table, background, labels.size, None) == {
+    assert background == ({"": 2, "_c0": 2, "_c1": 20}, 4)
+    assert summarise(table, background, None) == {
         "count": 2,
         "area_px": {"mean": 2, "median": 2, "std": 1, "min": 1, "max": 3, "q25": 1.5, "q75": 2.5, "mad": 1},
         "foreground_fraction": 0.5,
@@ -148,7 +150,7 @@ def test_summary() -> None:
         "intensity_background_c1": 20,
     }
     for size in (HALF_UM, PixelSize(0.25, 1)):
-        assert summarise(table, background, labels.size, size)["density_per_mm2"] == 2 / (8 * 0.25e-6)
+        assert summarise(table, background, size)["density_per_mm2"] == 2 / (8 * 0.25e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
@@ -159,8 +161,34 @@ def test_the_images_background_is_the_median_of_what_is_no_nucleus(dtype: type) 
         "": np.median(pixels[labels == 0].mean(axis=1, dtype=np.float64)),
         **{f"_c{number}": np.median(pixels[labels == 0, number]) for number in range(3)},
     }
-    assert background_of(labels, pixels, pixels) == pytest.approx(expected)
-    assert background_of(labels, pixels[..., 1], pixels[..., 1:2]) == {"": expected["_c1"]}
+    n_px = np.count_nonzero(labels == 0)
+    medians, found_px = background_of(labels, pixels, pixels)
+    assert (medians, found_px) == (pytest.approx(expected), n_px)
+    assert background_of(labels, pixels[..., 1], pixels[..., 1:2]) == ({"": expected["_c1"]}, n_px)
+
+
+@pytest.mark.parametrize("value", [0, 255])
+@pytest.mark.parametrize("is_colour", [False, True])
+def test_padding_changes_no_measurement_but_places(value: int, is_colour: bool) -> None:
+    labels = discs((70, 60), (3, 20, 6), (30, 1, 5), (40, 40, 9), (40, 59, 3), (60, 12, 8))
+    pixels: np.ndarray = np.random.default_rng(0).integers(40, 200, (70, 60, 3)).astype(np.uint8)
+    sides = ((0, 9), (30, 4))
+    # A nucleus may have the padding's value.
+    pixels[labels == 3] = value
+    padded_labels, padded = np.pad(labels, sides), np.pad(pixels, (*sides, (0, 0)), constant_values=value)
+    padding = Padding(value, 0.5, (slice(0, 70), slice(30, 90)))
+    tables, summaries = [], []
+    for numbers, channels, never_imaged in ((labels, pixels, None), (padded_labels, padded, padding)):
+        image = channels if is_colour else np.ascontiguousarray(channels[..., 1])
+        predictions = Predictions(np.ones(numbers.shape, np.float32))
+        found = measure(numbers, image, channels, predictions, Confidence(), HALF_UM, never_imaged)
+        tables.append(found.nuclei)
+        summaries.append(summarise(*found, HALF_UM))
+    assert summaries[0] == summaries[1]
+    assert summaries[0]["foreground_fraction"] == np.count_nonzero(labels) / labels.size
+    for name in tables[0]:
+        if "intensity" in name:
+            np.testing.assert_array_equal(tables[0][name], tables[1][name], name)
 
 
 def test_colours_of_every_type_are_measured_as_their_mean() -> None:

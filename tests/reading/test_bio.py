@@ -211,6 +211,46 @@ def test_each_scene_can_be_asked_for(kind: str, tmp_path: Path) -> None:
         decode_image(made, LIMIT, page=1, scene=2)
 
 
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_every_image_of_a_group_is_a_scene(zarr_format: int, tmp_path: Path) -> None:
+    """One group may hold several multiscales, each with data sets of its own."""
+    other = STACK[..., ::-1]
+    store = zipped(bio_files.ome_zarr(tmp_path / "a.zarr", STACK, zarr_format=zarr_format))
+    further = zipped(bio_files.ome_zarr(tmp_path / "b.zarr", other, zarr_format=zarr_format), "further/")
+    described = ".zattrs" if zarr_format == 2 else "zarr.json"
+
+    def with_two(name: str, content: bytes) -> bytes:
+        if name != described:
+            return content
+        attributes = json.loads(content)
+        ome = attributes["attributes"]["ome"] if zarr_format == 3 else attributes
+        (first,) = ome["multiscales"]
+        second = json.loads(json.dumps(first))
+        for dataset in second["datasets"]:
+            dataset["path"] = f"further/{dataset['path']}"
+        ome["multiscales"] = [first, second]
+        return json.dumps(attributes).encode()
+
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as both:
+        for data in (changed(store, with_two), further):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                for name in archive.namelist():
+                    # The further group does not call itself an image.
+                    if name not in ("further/.zattrs", "further/zarr.json"):
+                        both.writestr(name, archive.read(name))
+        if zarr_format == 3:
+            both.writestr("further/zarr.json", json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
+    made = (tmp_path / "both.zip").read_bytes()
+    first = decode_image(made, LIMIT, page=1)
+    np.testing.assert_array_equal(first.image, STACK[0, 1, 1])
+    assert (first.scene, first.n_scenes, codes(first)) == (0, 2, ["scenes_ignored"])
+    second = decode_image(made, LIMIT, page=1, scene=1)
+    np.testing.assert_array_equal(second.image, other[0, 1, 1])
+    assert (second.scene, second.n_scenes, codes(second)) == (1, 2, [])
+    with pytest.raises(OptionError, match="no scene 2; the file has 2, counted from 0"):
+        decode_image(made, LIMIT, scene=2)
+
+
 def test_a_pixel_size_without_unit_or_calibration_is_none(tmp_path: Path) -> None:
     store = zipped(bio_files.ome_zarr(tmp_path / "a.zarr", STACK, axes_units=[None] * 5))
     assert decode_image(store, LIMIT).pixel_size_um is None

@@ -95,5 +95,5 @@ def no_room(*_: object) -> None:
 
 
 def test_mistakes_come_back_with_their_stack_trace(decoders: DecodeProcesses) -> None:
-    with pytest.raises(RuntimeError, match=r"in _serve[\s\S]*TypeError"):
+    with pytest.raises(RuntimeError, match=r"in _answer[\s\S]*TypeError"):
         decoders.call(len)  # type: ignore[call-arg]

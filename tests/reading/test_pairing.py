@@ -87,5 +87,5 @@ def test_images_without_a_mask_are_named_and_masks_without_an_image_too() -> Non
 def test_two_files_belong_together_whatever_they_are_called() -> None:
     image, mask = sources("images", "a.tif"), sources("masks", "truth.png")
     assert named(pair_masks(image, mask, are_files=True)) == {"a.tif": "truth.png"}
-    with pytest.raises(OptionError, match=r"No image has a mask of its own\. A mask is called as its image"):
+    with pytest.raises(OptionError, match=r"No image has a mask of its own\. A mask has the name of its image"):
         pair_masks(image, mask)

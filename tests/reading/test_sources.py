@@ -63,13 +63,14 @@ def test_an_image_that_can_be_reached_twice_is_one(tmp_path: Path) -> None:
 def test_a_folder_gives_every_ending_that_is_read_and_counts_the_others(tmp_path: Path) -> None:
     images = sorted(f"image{ending.upper() if number % 2 else ending}" for number, ending in enumerate(IMAGE_ENDINGS))
     others = ["a.txt", "b.TXT", "a.tif.gz", "archive.zip", "w1.vsi", "LICENCE"]
-    system = [".DS_Store", "._image.tif", "Thumbs.db", "@eaDir/image.tif", "__MACOSX/._image.tif"]
-    touch(tmp_path, *images, *others, *system, ".hidden.tif", ".Trash/old.tif")
+    thumbnails = ["A01_s1_w1_Thumb.TIF", "A01_s1_w1_thumb1C3B66AB-7F23-4E1A-9D55-0A1B2C3D4E5F.tif"]
+    system = [".DS_Store", ".karyometer.lock", "._image.tif", "Thumbs.db", "@eaDir/image.tif", "__MACOSX/._image.tif"]
+    touch(tmp_path, *images, *others, *thumbnails, *system, ".hidden.tif", ".Trash/old.tif")
     everything = find_images([str(tmp_path)])
     assert [source.name for source in everything.images] == images
-    left_out = {".txt": 2, ".tif.gz": 1, ".zip": 1, ".vsi": 1, "without an ending": 1, "hidden": 2}
+    left_out = {".txt": 2, ".tif.gz": 1, ".zip": 1, ".vsi": 1, "without an ending": 1, "hidden": 2, "thumbnails": 2}
     assert everything.left_out == left_out
-    assert everything.told.startswith("Left out: 2 .txt, 2 hidden, 1 .tif.gz")
+    assert everything.told.startswith("Left out: 2 .txt, 2 hidden, 2 thumbnails, 1 .tif.gz")
     # A pattern chooses as a folder does, and what is named is taken.
     assert found(f"{tmp_path}/*.*") == images
     assert found(tmp_path / "w1.vsi", tmp_path / ".hidden.tif") == ["w1.vsi", ".hidden.tif"]

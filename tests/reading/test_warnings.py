@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from app.reading.decode import decode_image
-from app.reading.warnings import contrast_warnings
+from app.reading.warnings import light_statistics, light_warnings
 from tests.conftest import DATA, REAL_IMAGES
 from tests.synthetic import discs
 
@@ -11,7 +11,7 @@ NUCLEI = (discs((80, 100), (20, 20, 9), (50, 60, 12)) > 0) * 100 + 20
 
 
 def codes(image: np.ndarray) -> list[str]:
-    return [warning.code for warning in contrast_warnings(image)]
+    return [warning.code for warning in light_warnings(light_statistics(image))]
 
 
 @pytest.mark.parametrize("name", REAL_IMAGES)

@@ -14,8 +14,8 @@ from tests.synthetic import discs, png
 from tests.training.conftest import write_folder
 from training.calibrate import Predicted, _matchings, _merit, fit_confidence, group_weights
 from training.dataset import find_samples
+from training.ood_score import fit_familiar, ood_score
 from training.splits import Assignment
-from training.unlikeness import fit_familiar, unlikeness
 
 CALIBRATION = Calibration(threshold=0.5, marker_depth=0.1, min_area_px=0)
 
@@ -39,9 +39,9 @@ def test_confidence_is_the_part_of_nuclei_that_are_true() -> None:
     model = fit_confidence(predicted, CALIBRATION)
     for low in (0.5, 0.75):
         confident, true = [], []
-        for maps, truth in predicted:
+        for predictions, truth in predicted:
             labels = discs((80, 80), *((row, column, 5) for row in range(10, 80, 20) for column in range(10, 80, 20)))
-            features = confidence_features(Regions(labels), maps)
+            features = confidence_features(Regions(labels), predictions)
             certainty = 2 * (expit(features[:, 0]) - 0.5) + 0.5
             chosen = (certainty >= low) & (certainty < low + 0.25)
             confident += list(expit(model.intercept + model.probability_slope * features[chosen, 0]))
@@ -91,9 +91,9 @@ def test_unlike_images_are_far_and_the_familiar_ones_about_one() -> None:
     mixing = generator.standard_normal((6, 6))
     features = (generator.standard_normal((500, 6)) @ mixing).astype(np.float32)
     familiar = fit_familiar(features)
-    familiar_ones = unlikeness(tf.constant(features), familiar).numpy()
+    familiar_ones = ood_score(tf.constant(features), familiar).numpy()
     assert np.sqrt(np.square(familiar_ones).mean()) == pytest.approx(1, abs=0.1)
     # As far as the others in each feature, but not as they go together.
     shuffled = np.stack([generator.permutation(column) for column in features.T], axis=1)
-    assert np.median(unlikeness(tf.constant(shuffled), familiar).numpy()) > 1.3 * np.median(familiar_ones)
-    assert unlikeness(tf.constant(features[:1] + 100), familiar).numpy() > 10
+    assert np.median(ood_score(tf.constant(shuffled), familiar).numpy()) > 1.3 * np.median(familiar_ones)
+    assert ood_score(tf.constant(features[:1] + 100), familiar).numpy() > 10

@@ -1,4 +1,4 @@
-"""Scenes whose count is known, through the post-processing, with the maps that a perfect network would answer."""
+"""Scenes whose count is known, through the post-processing, with the predictions of a perfect network."""
 
 import numpy as np
 import pytest
@@ -13,10 +13,10 @@ DEPTH = 0.1
 
 
 def count(labels: np.ndarray) -> int:
-    """How many nuclei `split` finds with the perfect maps of these."""
+    """How many nuclei `split` finds with the perfect predictions of these."""
     perfect = instance_targets(labels)[np.newaxis, ..., :WEIGHT] / np.float32(255)
-    maps = separate(dict(zip(NUCLEI_HEADS, np.split(perfect, len(NUCLEI_HEADS), axis=-1), strict=True)))
-    return int(split(labels > 0, DEPTH, maps["distance"].numpy()[0, ..., 0]).max())
+    predictions = separate(dict(zip(NUCLEI_HEADS, np.split(perfect, len(NUCLEI_HEADS), axis=-1), strict=True)))
+    return int(split(labels > 0, DEPTH, predictions["distance"].numpy()[0, ..., 0]).max())
 
 
 @pytest.mark.parametrize("radius", [4, 10, 25, 60])

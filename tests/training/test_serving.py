@@ -18,9 +18,9 @@ def model(tiny_crops_model: Path) -> Model:
 
 @pytest.mark.parametrize("shape", [(1, 1), (32, 64), (33, 70), (100, 7)])
 def test_maps_of_any_size(model: Model, shape: tuple[int, int]) -> None:
-    maps = model.predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32))
-    assert maps.distance is not None
-    for map_ in (maps.probability, maps.distance):
+    predictions = model.predictor.predict(np.random.default_rng(0).random((*shape, 3), np.float32))
+    assert predictions.distance is not None
+    for map_ in (predictions.probability, predictions.distance):
         assert (map_.shape, map_.dtype) == (shape, np.float32)
         assert 0 <= map_.min() <= map_.max() <= 1
 

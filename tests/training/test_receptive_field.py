@@ -4,11 +4,11 @@ import pytest
 
 from training.architectures import ARCHITECTURES
 from training.config import PRESETS
-from training.reach import reach_px
+from training.receptive_field import halo_px
 
 
 @pytest.mark.parametrize("preset", ["tiny-crops", "unet"])
-def test_what_lies_beyond_the_reach_changes_nothing_and_what_lies_within_does(preset: str) -> None:
+def test_what_lies_beyond_the_halo_changes_nothing_and_what_lies_within_does(preset: str) -> None:
     keras.utils.set_random_seed(0)
     config = PRESETS[preset]
     network = ARCHITECTURES[config.architecture](config)
@@ -16,7 +16,7 @@ def test_what_lies_beyond_the_reach_changes_nothing_and_what_lies_within_does(pr
     for variable in network.trainable_variables:
         if variable.name == "gamma":
             variable.assign(np.ones(variable.shape))
-    reach = reach_px(network)
+    halo = halo_px(network)
     image = np.random.default_rng(0).random((1, 512, 64, 3), np.float32)
     cell = slice(256, 288)
 
@@ -26,6 +26,6 @@ def test_what_lies_beyond_the_reach_changes_nothing_and_what_lies_within_does(pr
         answers = [network(one, training=False).numpy()[0, cell] for one in (image, other)]
         return not np.array_equal(*answers)
 
-    assert not changed(cell.start - reach - 1)
-    assert not changed(cell.stop + reach)
-    assert changed(cell.start - reach) or changed(cell.stop - 1 + reach)
+    assert not changed(cell.start - halo - 1)
+    assert not changed(cell.stop + halo)
+    assert changed(cell.start - halo) or changed(cell.stop - 1 + halo)

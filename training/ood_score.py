@@ -1,4 +1,4 @@
-"""How far an image lies from those that a network was trained on."""
+"""The out-of-distribution (OOD) score: how far an image lies from those that a network was trained on."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def fit_familiar(features: NDArray[np.float32]) -> Familiar:
     return Familiar(features.mean(axis=0).astype(np.float32), np.linalg.inv(shrunk).astype(np.float32))
 
 
-def unlikeness(features: tf.Tensor, familiar: Familiar) -> tf.Tensor:
+def ood_score(features: tf.Tensor, familiar: Familiar) -> tf.Tensor:
     """Mahalanobis distance of image features `(N, D)` to the training images' (Lee et al. 2018, arXiv:1807.03888).
 
     Divided by the square root of D: about 1 for a typical training image, `(N,)`.

@@ -1,4 +1,4 @@
-"""How far a network sees."""
+"""A network's receptive field."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from training.architectures import COARSEST_PX
 _LENGTH_PX = 8192
 
 
-def reach_px(network: keras.Model) -> int:
-    """How many pixels beyond a cell of the network's coarsest grid can change the answers inside it.
+def halo_px(network: keras.Model) -> int:
+    """The halo: how many pixels beyond a cell of the network's coarsest grid can change the answers inside it.
 
-    Followed backwards through the layers, along one axis.
+    It is half of the receptive field without the cell. Followed backwards through the layers, along one axis.
 
     Examples
     --------
     >>> image = keras.Input((None, None, 3))
-    >>> reach_px(keras.Model(image, keras.layers.Conv2D(1, 5, padding="same")(image)))
+    >>> halo_px(keras.Model(image, keras.layers.Conv2D(1, 5, padding="same")(image)))
     2
     """
     first, end = _LENGTH_PX // 2, _LENGTH_PX // 2 + COARSEST_PX
