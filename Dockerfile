@@ -31,7 +31,7 @@ FROM build AS files
 WORKDIR /srv/karyometer
 COPY LICENSE .
 # The shipped model alone; others are mounted, and named by KARYOMETER_MODEL.
-COPY models/fast/5 models/fast/5
+COPY models/fast/6 models/fast/6
 COPY app app
 RUN chmod -R a+rX,go-w . && python -m compileall -q app
 
@@ -46,6 +46,8 @@ ENV PATH="/opt/venv/bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 WORKDIR /srv/karyometer
+# A volume that is mounted here for the first time takes its owner over.
+RUN install -d -o 10001 -g 10001 /var/lib/karyometer
 # A number, because Kubernetes' runAsNonRoot cannot judge a name.
 USER 10001:10001
 
@@ -57,14 +59,20 @@ CMD ["--help"]
 
 FROM runtime AS service
 # It starts only with KARYOMETER_API_KEYS_FILE, or with KARYOMETER_ALLOW_ANONYMOUS=true.
-ENV KARYOMETER_HOST=0.0.0.0
+ENV KARYOMETER_HOST=0.0.0.0 \
+    KARYOMETER_DATA=/var/lib/karyometer
+# For `dask scheduler` and `dask worker`, which the same image starts: workers have processes of their own for reading
+# files, an image that kills its worker is not tried again without Karyometer's knowing, and nothing is shown on a web page.
+ENV DASK_DISTRIBUTED__WORKER__DAEMON=False \
+    DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES=0 \
+    DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES=[] \
+    DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]
 EXPOSE 8000
 # Docker may hand its client's proxy to every container, and a proxy cannot reach this loopback.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["python", "-c", "\
 from urllib.request import ProxyHandler, build_opener; \
 build_opener(ProxyHandler({})).open('http://127.0.0.1:8000/health/ready', timeout=4)"]
-# What a killed process left in /tmp, which outlives a restart, would fill the disk.
-CMD ["sh", "-c", "rm -rf /tmp/karyometer-* && exec python -m app.cli serve"]
+CMD ["python", "-m", "app.cli", "serve"]
 
 FROM service AS gpu
 # Without it, what the NVIDIA runtime mounts depends on how the host has set it up.

@@ -15,7 +15,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 MIN_STREAM_BYTES = 832 * 2**20
 
 # Beside `app`: in a checkout, in the wheel and in the image.
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "5"
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "6"
 
 
 # Released variables keep their names.
@@ -42,7 +42,11 @@ class Settings(BaseSettings):
         pattern=r"^(auto|cpu|gpu:\d+)$",
         description="auto, cpu or gpu:N: where the network computes; auto is the first NVIDIA GPU, else the CPU",
     )
-    host: str = Field("127.0.0.1", description="an address: where the service listens; 0.0.0.0 is every network")
+    host: str = Field(
+        "127.0.0.1",
+        description="an IP address: the one that the service listens on; 127.0.0.1 is for this machine only, 0.0.0.0 "
+        "lets other machines in",
+    )
     port: int = Field(
         8000, ge=0, le=65535, description="a port from 0 to 65535: where the service listens; 0 is any free one"
     )
@@ -68,10 +72,15 @@ class Settings(BaseSettings):
         description="a number of seconds above 0: how long an upload may take to arrive, and an answer to be fetched",
     )
     max_held_bytes: int = Field(
-        2**30, gt=0, description="a number of bytes above 0: all uploads that are held in memory together"
+        2**30,
+        gt=0,
+        description="a number of bytes above 0: how large all requests that are in work or wait may be together",
     )
     max_queued_pixels: int = Field(
-        128_000_000, gt=0, description="a number of pixels above 0: all images that wait for their turn together"
+        128_000_000,
+        gt=0,
+        description="a number of pixels above 0: how large all images that wait may be together; further ones are "
+        "told to come later (503 `busy`)",
     )
     max_wait_s: float = Field(
         60, gt=0, description="a number of seconds above 0: how long an image may wait for its turn"
@@ -90,7 +99,40 @@ class Settings(BaseSettings):
     )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode] = Field(
         (),
-        description="origins such as https://lab.example, with commas between: other web sites whose pages may ask",
+        description="origins such as https://lab.example, with commas between: web sites whose pages may send "
+        "requests to this service from a browser",
+    )
+
+    data: Path = Field(
+        Path("karyometer-data"),
+        description="a folder: where experiments are kept; made if it is missing, and shared with workers elsewhere",
+    )
+    database_url: str | None = Field(
+        None,
+        description="an address such as postgresql+psycopg://user:password@host/name: the database of experiments; "
+        "without it SQLite in the folder of KARYOMETER_DATA",
+    )
+    dask_scheduler: str | None = Field(
+        None,
+        description="an address such as tcp://host:8786: the Dask scheduler whose workers measure experiments; without "
+        "it this machine's processes do",
+    )
+    experiment_workers: int | None = Field(
+        None,
+        gt=0,
+        description="a number above 0: how many processes of this machine measure experiments; without it one a core",
+    )
+    keep_days: float | None = Field(
+        None,
+        gt=0,
+        description="a number of days above 0: after so long without a change an experiment is deleted; without it "
+        "none is",
+    )
+    max_archive_bytes: int = Field(
+        8 * 2**30,
+        gt=0,
+        description="a number of bytes above 0: the largest upload of many images to an experiment, and all files of "
+        "its zips together",
     )
 
     @field_validator("cors_origins", mode="before")

@@ -34,13 +34,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    finally:
+        # It is there only where something failed.
         with suppress(OSError):
             partial.unlink()
-        raise
-    # Not every network drive can do this for a folder.
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Put on the disk which files are in a folder, where the drive can do that; not every network drive can."""
     with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

@@ -1,9 +1,10 @@
 """The files that a result can become."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.engine.result import PlaneResult, Result
 from app.errors import FormatError
@@ -11,8 +12,26 @@ from app.export.encode import encode_csv, encode_labels, encode_mask, encode_ove
 from app.export.out_of_core import write_csv, write_labels, write_mask
 from app.export.outlines import encode_coco, encode_geojson, encode_rois
 from app.measurement.measure import Table
+from app.options import SegmentationOptions
 
 FileFormat = Literal["mask", "labels", "overlay", "csv", "parquet", "geojson", "rois", "coco"]
+
+
+class Measured(Protocol):
+    """What becomes files: a plane's result in memory, or one that was stored; see `app.engine.result.PlaneResult`."""
+
+    @property
+    def filename(self) -> str | None: ...  # noqa: D102
+    @property
+    def labels(self) -> NDArray[np.int32]: ...  # noqa: D102
+    @property
+    def normalised(self) -> NDArray[np.float32] | None: ...  # noqa: D102
+    @property
+    def nuclei(self) -> Table: ...  # noqa: D102
+    @property
+    def options(self) -> SegmentationOptions: ...  # noqa: D102
+    @property
+    def provenance(self) -> dict[str, Any]: ...  # noqa: D102
 
 
 class _Kind(NamedTuple):
@@ -20,10 +39,10 @@ class _Kind(NamedTuple):
 
     media_type: str
     ending: str
-    encode: Callable[[PlaneResult], bytes]
+    encode: Callable[[Measured], bytes]
 
 
-def _overlay(found: PlaneResult) -> bytes:
+def _overlay(found: Measured) -> bytes:
     if found.normalised is None:
         raise FormatError("Of so large an image there is no overlay; crop it.")
     return encode_overlay(found.normalised, found.labels, found.nuclei if found.options.numbered else None)

@@ -62,13 +62,13 @@ class Record(BaseModel):
     @property
     def summary_rows(self) -> list[dict[str, Any]]:
         """One row a page."""
-        return [_summary_row(self, page) for page in self.pages]
+        return [{"image": self.image} | summary_row(page) | {"sha256": self.sha256} for page in self.pages]
 
 
-def _summary_row(record: Record, page: PageRecord) -> dict[str, Any]:
+def summary_row(page: PageRecord) -> dict[str, Any]:
+    """One page's count, areas and intensities, its warnings, and how they came to be, as one row of a table."""
     model, applied = page.provenance["model"], page.provenance["options"]
     return {
-        "image": record.image,
         "page": applied["page_applied"],
         "count": page.summary["count"],
         **{f"area_{name}_px": value for name, value in page.summary["area_px"].items()},
@@ -83,7 +83,6 @@ def _summary_row(record: Record, page: PageRecord) -> dict[str, Any]:
         "model": f"{model['name']}/{model['version']}",
         "model_dtype": model["dtype"],
         "karyometer": page.provenance["karyometer"],
-        "sha256": record.sha256,
     }
 
 

@@ -1,0 +1,84 @@
+"""Figures as SVG that a page takes in, and as PNG; names in them are text, whatever they hold."""
+
+import io
+import re
+from functools import cache
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
+
+# Colours that colour-blind people can tell apart (Okabe and Ito 2008), without black and yellow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# In a page it becomes the colour of the page's text, and blue the page's blue, for dark and for light.
+INK = "#1a1b1c"
+_PAGE_INK, _PAGE_BLUE = "currentColor", "var(--blue)"
+# Of what stands behind: seen on dark and on light.
+GREY = "#8a8f98"
+MAP = "cividis"
+_LONGEST = 34
+_PNG_DPI = 200
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure, in inches."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def styled(axes: Axes) -> Axes:
+    """Axes of thin lines in the colour of the text, open above and to the right."""
+    axes.tick_params(colors=INK, labelsize=9)
+    for side, spine in axes.spines.items():
+        spine.set_color(GREY)
+        spine.set_visible(side in ("left", "bottom"))
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+        text.set_color(INK)
+        text.set_fontsize(10)
+    return axes
+
+
+def literal(text: str, longest: int = _LONGEST) -> str:
+    r"""A name as it can be drawn: no formula, no sign that the font lacks, not too long.
+
+    Examples
+    --------
+    >>> literal("5 $/$ day") == r"5 \$/\$ day", literal("x" * 50, 10)
+    (True, 'xxxxxxxxx…')
+    """
+    known = _signs()
+    text = "".join(sign if ord(sign) in known and sign.isprintable() else "?" for sign in text)
+    text = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text.replace("$", r"\$")
+
+
+@cache
+def _signs() -> frozenset[int]:
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
+
+
+def as_svg(drawn: Figure, name: str) -> str:
+    """An SVG element to stand in a page: its ids begin with `name`, and text has the page's colour."""
+    file = io.StringIO()
+    drawn.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = text.replace(INK, _PAGE_INK).replace(COLOURS[0].lower(), _PAGE_BLUE)
+    ids: dict[str, str] = {}
+
+    def renamed(found: re.Match[str]) -> str:
+        return found[1] + ids.setdefault(found[2], f"{name}-{len(ids)}") + found[3]
+
+    # Several figures stand in one page, and matplotlib's own ids are the same in each, or chance.
+    return re.sub(r'((?:\sid="|href="#|url\(#))([^")]+)(["\)])', renamed, text)
+
+
+def as_files(drawn: Figure, name: str) -> dict[str, bytes]:
+    """The figure as files: SVG with its own colours, and PNG."""
+    svg = as_svg(drawn, name).replace(_PAGE_INK, INK).replace(_PAGE_BLUE, COLOURS[0])
+    png = io.BytesIO()
+    drawn.savefig(png, format="png", dpi=_PNG_DPI, facecolor="white")
+    return {f"{name}.svg": svg.encode(), f"{name}.png": png.getvalue()}

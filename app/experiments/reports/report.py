@@ -1,0 +1,171 @@
+"""One self-contained page about an experiment: the answer first, then what it rests on."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
+
+from app import __version__
+from app.errors import TableError
+from app.experiments.reports.plots.canvas import as_files, as_svg
+from app.experiments.reports.plots.count_area import draw_count_area
+from app.experiments.reports.plots.dose_response import MOST_CURVES, draw_curves
+from app.experiments.reports.plots.plates import MOST_PLATES, draw_plates
+from app.experiments.reports.plots.replicates import MOST_GROUPS, draw_replicates
+from app.experiments.reports.report_text import (
+    all_warnings,
+    answer_sentences,
+    change_percent,
+    endpoint_words,
+    methods,
+    number,
+    p_words,
+    percent,
+    treatment_words,
+)
+from app.statistics.families import NO_BLOCK
+from app.statistics.schema import Effects
+from app.statistics.well_table import LABELS, WellTable, well_table
+
+Wells = Mapping[str, Sequence[Any]]
+# Rows of the table of wells that a page holds; the CSV file has all.
+_MOST_ROWS = 400
+
+
+def render_report(
+    title: str,
+    wells: Wells,
+    effects: Effects | None,
+    why_no_effects: str | None,
+    images: Mapping[str, bytes],
+    provenance: Mapping[str, Any],
+) -> str:
+    """A page as HTML that needs no other file, no script and no network.
+
+    Parameters
+    ----------
+    title
+        The experiment's name.
+    wells
+        The table that the effects were computed of, a row a well (or image): see `statistics.effects.effects`.
+    effects
+        The answer; None where there is none.
+    why_no_effects
+        The sentence that is shown then.
+    images
+        PNG files by their captions, such as control and treated side by side.
+    provenance
+        What it can be made again from: names and values, which may be mappings.
+    """
+    drawn = _drawn(wells, effects)
+    plots = [(name, caption, as_svg(shown, name)) for name, (caption, shown) in drawn.items()]
+    paragraph, references = methods(effects, __version__) if effects else ("", [])
+    return _template().render(
+        title=title or "Experiment",
+        answer=answer_sentences(effects, why_no_effects),
+        effects=effects,
+        plots=plots,
+        images=[(name, base64.b64encode(data).decode()) for name, data in images.items()],
+        warnings=list(all_warnings(effects)) if effects else [],
+        methods=paragraph,
+        references=references,
+        provenance=[(name, _plain(value)) for name, value in provenance.items()],
+        wells=_rows(wells),
+        n_left_out=max(0, len(next(iter(wells.values()), ())) - _MOST_ROWS),
+        version=__version__,
+    )
+
+
+def figures(wells: Wells, effects: Effects | None) -> Mapping[str, bytes]:
+    """The figures of the report as SVG and PNG files, by their names."""
+    return {
+        name: data
+        for stem, (_, shown) in _drawn(wells, effects).items()
+        for name, data in as_files(shown, stem).items()
+    }
+
+
+def _drawn(wells: Wells, effects: Effects | None) -> dict[str, tuple[str, Figure]]:
+    """Caption and figure of each plot, by the name of its file."""
+    if effects is None:
+        return {}
+    checked = _checked(wells, effects)
+    found: dict[str, tuple[str, Figure | None]] = {}
+    for index, answer in enumerate(effects.endpoints):
+        words = endpoint_words(answer.endpoint)
+        end = f"-{index + 1}" if len(effects.endpoints) > 1 else ""
+        shown = "" if len(answer.comparisons) <= MOST_GROUPS else f" The {MOST_GROUPS} with the smallest p are shown."
+        found[f"replicates{end}"] = (
+            f"Left: {words}; a dot is a well, with an outline a replicate of several wells, a bar the mean. Right: "
+            f"change from the control with its 95 % interval, orange where p is at most 0.05; a hollow sign has no "
+            f"interval.{shown}",
+            draw_replicates(checked, answer),
+        )
+        more = "" if len(answer.curves) <= MOST_CURVES else f" The {MOST_CURVES} clearest of {len(answer.curves)}."
+        found[f"dose-response{end}"] = (
+            f"Dose-response curves of the {words} with the 95 % band of the curve (blue) and the 95 % interval of the "
+            f"EC50 (orange). Dashed: the doses do not tell the EC50.{more}",
+            draw_curves(checked, answer),
+        )
+        more = (
+            "" if len(effects.plates) <= MOST_PLATES else f" The first {MOST_PLATES} of {len(effects.plates)} plates."
+        )
+        found[f"plates{end}"] = (
+            f"The {words} of each well in its place; N are negative controls and P positive ones.{more}",
+            draw_plates(checked, answer.endpoint),
+        )
+    area = next((name for name in wells if name.startswith("area_median")), None)
+    if "count" in wells and area:
+        both = _numbers(wells, effects, ("count", area))
+        caption = "Each well's number of nuclei and their median area: a treatment that kills may also swell or shrink."
+        found["count-area"] = caption, draw_count_area(both, both.endpoints["count"], both.endpoints[area], area)
+    return {name: (caption, shown) for name, (caption, shown) in found.items() if shown is not None}
+
+
+def _checked(wells: Wells, effects: Effects) -> WellTable:
+    return _numbers(wells, effects, [answer.endpoint for answer in effects.endpoints])
+
+
+def _numbers(wells: Wells, effects: Effects, endpoints: Sequence[str]) -> WellTable:
+    """The table as the effects saw it, with the same controls."""
+    used = {name for answer in effects.endpoints for one in answer.comparisons for name in (one.replicate, one.block)}
+    labels = sorted(name for name in used if name and name not in (*LABELS, NO_BLOCK))
+    for control in (None, *effects.control):
+        try:
+            found = well_table(wells, endpoints, control, labels)
+        except TableError:
+            continue
+        if set(np.unique(found.condition[found.is_negative]).tolist()) == set(effects.control):
+            return found
+    raise TableError("The table is not the one that the effects were computed of; its controls differ.")
+
+
+def _rows(wells: Wells) -> tuple[list[str], list[list[str]]]:
+    names = [name for name, column in wells.items() if any(value not in (None, "") for value in column[:_MOST_ROWS])]
+    rows = zip(*(wells[name][:_MOST_ROWS] for name in names))
+    return names, [
+        [number(one) if isinstance(one, float) else "" if one is None else str(one) for one in row] for row in rows
+    ]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_plain(one)}" for name, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_plain, value))
+    return "-" if value is None else str(value)
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("app.experiments.reports"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.trim_blocks = environment.lstrip_blocks = True
+    environment.filters |= {"number": number, "p": p_words, "words": endpoint_words, "percent": percent}
+    environment.globals |= {"treatment": treatment_words, "change": change_percent}
+    return environment.get_template("report.html")

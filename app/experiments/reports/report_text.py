@@ -1,0 +1,282 @@
+"""The words of a report: the answer in two sentences, and methods that can be pasted into a paper."""
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+
+from app.statistics.power import ALPHA
+from app.statistics.results import StatisticsWarning
+from app.statistics.schema import ConditionCurve, ConditionEffect, Effects, EndpointEffects
+
+_WORDS = {
+    "count": "number of nuclei",
+    "count_per_image": "nuclei an image",
+    "density_per_mm2": "nuclei a mm²",
+    "area_median_px": "median nuclear area, px",
+    "area_median_um2": "median nuclear area, µm²",
+    "area_mean_px": "mean nuclear area, px",
+    "area_mean_um2": "mean nuclear area, µm²",
+}
+_MOST_CURVES = 2
+_MOST_ENDPOINTS = 3
+
+
+def endpoint_words(endpoint: str) -> str:
+    """What an endpoint is called in a sentence."""
+    return _WORDS.get(endpoint, endpoint)
+
+
+def treatment_words(condition: str, dose: float | None, unit: str | None) -> str:
+    """A condition and its dose.
+
+    Examples
+    --------
+    >>> treatment_words("taxol", 0.1, "uM"), treatment_words("heat", None, None)
+    ('taxol 0.1 uM', 'heat')
+    """
+    return condition if dose is None else " ".join(filter(None, [condition, f"{dose:.4g}", unit]))
+
+
+def number(value: float | None) -> str:
+    """Three digits, as one would write them; a dash where there is none.
+
+    Examples
+    --------
+    >>> number(1234.5), number(0.01234), number(None), number(-0.0)
+    ('1234', '0.0123', '-', '0')
+    """
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def p_words(p_value: float | None) -> str:
+    """P as papers write it.
+
+    Examples
+    --------
+    >>> p_words(0.0123), p_words(1e-7), p_words(None)
+    ('0.012', '< 0.0001', '-')
+    """
+    if p_value is None:
+        return "-"
+    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
+
+
+def percent(value: float | None) -> str:
+    """A change with its sign.
+
+    Examples
+    --------
+    >>> percent(-12.34), percent(None)
+    ('-12.3', '-')
+    """
+    return "-" if value is None else f"{value:+.1f}"
+
+
+def change_percent(effect: ConditionEffect) -> tuple[float, tuple[float, float] | None] | None:
+    """The difference, and its interval, in percent of the control's mean; None where that is not above 0."""
+    if effect.mean_control <= 0:
+        return None
+    to_percent = 100 / effect.mean_control
+    interval = effect.difference_interval
+    ends = None
+    if interval is not None and interval.low is not None and interval.high is not None:
+        ends = (to_percent * interval.low, to_percent * interval.high)
+    return to_percent * effect.difference, ends
+
+
+def answer_sentences(effects: Effects | None, why_no_effects: str | None) -> tuple[str, str]:
+    """What the experiment says, and what it could not say."""
+    if effects is None:
+        return "This report shows what was measured; it does not say whether a treatment changed it.", (
+            why_no_effects or "No effects were asked for."
+        )
+    shown = effects.endpoints[:_MOST_ENDPOINTS]
+    first = " ".join(_found(endpoint) for endpoint in shown)
+    left = len(effects.endpoints) - len(shown)
+    more = f" {left} more endpoints are below." if left else ""
+    return first + more, " ".join(_limits(endpoint) for endpoint in shown[:1])
+
+
+def _found(endpoint: EndpointEffects) -> str:
+    words, comparisons = endpoint_words(endpoint.endpoint), endpoint.comparisons
+    if not comparisons:
+        return f"Nothing could be compared for the {words}; the warnings say why."
+    tested = [one for one in comparisons if one.p_adjusted is not None]
+    changed = [one for one in tested if one.p_adjusted is not None and one.p_adjusted <= ALPHA]
+    if not tested:
+        largest = max(comparisons, key=_size)
+        return (
+            f"Whether the treatment changed the {words} cannot be tested: {_name(largest)} lies {_change(largest)} "
+            f"from the control, {_replicates(largest)}."
+        )
+    if len(comparisons) == 1:
+        (only,) = comparisons
+        verb = "changed" if changed else "did not detectably change"
+        return f"{_name(only)} {verb} the {words}: {_change(only)} ({_details(only)})."
+    if not changed:
+        largest = max(tested, key=_size)
+        return (
+            f"None of {len(tested)} treatments changed the {words} detectably; the largest difference is "
+            f"{_name(largest)}, {_change(largest)} ({_details(largest)})."
+        )
+    largest = max(changed, key=_size)
+    return (
+        f"Of {len(tested)} treatments (conditions and doses) {len(changed)} changed the {words}; the largest change is "
+        f"{_name(largest)}, {_change(largest)} ({_details(largest)})."
+    )
+
+
+def _limits(endpoint: EndpointEffects) -> str:
+    """EC50 where doses tell one, and what could have been seen."""
+    parts = list(filter(None, [_ec50_sentence(endpoint.curves)]))
+    notes = [one.power for one in endpoint.comparisons if one.power is not None]
+    percents = [note.detectable_percent for note in notes if note.detectable_percent is not None]
+    if percents:
+        needed = [note.replicates_for_ten_percent for note in notes if note.replicates_for_ten_percent is not None]
+        tail = f", and to find one of 10 % takes {statistics.median_high(needed)} replicates a group" if needed else ""
+        parts.append(
+            f"{'changes' if parts else 'Changes'} smaller than {statistics.median(percents):.2g} % are easily missed "
+            f"with so many replicates (power 80 %){tail}"
+        )
+    elif not parts:
+        parts.append("The replicates do not tell what change would have been found")
+    return "; ".join(parts) + "."
+
+
+def _ec50_sentence(curves: Sequence[ConditionCurve]) -> str:
+    told = [one for one in curves if one.ec50 is not None and None not in one.ec50_interval]
+    if not curves:
+        return ""
+    if not told:
+        return f"The doses do not tell the EC50 of {'the' if len(curves) == 1 else 'any'} dose series"
+    if len(curves) > _MOST_CURVES:
+        return f"The doses tell the EC50 of {len(told)} of {len(curves)} dose series"
+    return "The EC50 is " + " and ".join(
+        f"{number(one.ec50)} {one.dose_unit or '(no unit)'} for {one.condition} (95 % interval "
+        f"{number(one.ec50_interval.low)} to {number(one.ec50_interval.high)})"
+        for one in told
+    )
+
+
+def _name(effect: ConditionEffect) -> str:
+    return treatment_words(effect.condition, effect.dose, effect.dose_unit)
+
+
+def _size(effect: ConditionEffect) -> float:
+    found = change_percent(effect)
+    return abs(found[0]) if found else 100 * abs(effect.difference) / (abs(effect.mean_control) or 1.0)
+
+
+def _change(effect: ConditionEffect) -> str:
+    found = change_percent(effect)
+    if found is None:
+        return f"a difference of {number(effect.difference)}"
+    return f"{percent(found[0])} %"
+
+
+def _details(effect: ConditionEffect) -> str:
+    found = change_percent(effect)
+    parts = []
+    if found and found[1]:
+        parts.append(f"95 % interval {percent(found[1][0])} to {percent(found[1][1])} %")
+    p_value = p_words(effect.p_adjusted)
+    parts.append(f"p {p_value}" if p_value.startswith("<") else f"p = {p_value}")
+    return "; ".join([*parts, _replicates(effect)])
+
+
+def _replicates(effect: ConditionEffect) -> str:
+    unit, plural = effect.replicate, "" if effect.n_treated == 1 else "s"
+    if effect.block:
+        return f"n = {effect.n_treated} {unit}{plural} that hold both"
+    return f"n = {effect.n_treated} {unit}{plural} against {effect.n_control}"
+
+
+def _unit_words(unit: str) -> str:
+    return f"{unit}s" if unit in ("well", "plate") else f"the values of '{unit}'"
+
+
+def all_warnings(effects: Effects) -> Iterator[tuple[str, StatisticsWarning]]:
+    """Every warning once, with what it is about: the table, an endpoint, a plate, or treatments."""
+    where: dict[StatisticsWarning, list[str]] = {}
+    for about, warnings in _places(effects):
+        for warning in warnings:
+            where.setdefault(warning, []).append(about)
+    for warning, places in where.items():
+        names = list(dict.fromkeys(filter(None, places)))
+        yield ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else ""), warning
+
+
+def _places(effects: Effects) -> Iterator[tuple[str, Iterable[StatisticsWarning]]]:
+    yield "", effects.warnings
+    for endpoint in effects.endpoints:
+        words = endpoint_words(endpoint.endpoint) if len(effects.endpoints) > 1 else ""
+        yield words, endpoint.warnings
+        for plate in endpoint.plates:
+            yield f"plate {plate.plate}" if plate.plate else "the plate", plate.warnings
+        for effect in endpoint.comparisons:
+            yield _name(effect), effect.warnings
+        for curve in endpoint.curves:
+            yield f"curve of {curve.condition}", curve.warnings
+
+
+_TESTS = {
+    "Welch's t test": "Welch's t test (Welch 1947)",
+    "paired t test": "the paired t test",
+    "Dunnett's test": "Dunnett's test (Dunnett 1955), whose p and intervals are those of all comparisons together",
+    "Dunnett's test in blocks": "Dunnett's test with blocks taken out (Dunnett 1955)",
+    "paired t test, Bonferroni's correction": "paired t tests with Bonferroni's correction",
+}
+_REFERENCES = {
+    "Welch": "Welch BL. The generalization of 'Student's' problem when several different population variances are "
+    "involved. Biometrika 1947;34:28-35. doi 10.1093/biomet/34.1-2.28",
+    "Dunnett": "Dunnett CW. A multiple comparison procedure for comparing several treatments with a control. J Am Stat "
+    "Assoc 1955;50:1096-1121. doi 10.1080/01621459.1955.10501294",
+    "Lord": "Lord SJ et al. SuperPlots: communicating reproducibility and variability in cell biology. J Cell Biol "
+    "2020;219:e202001064. doi 10.1083/jcb.202001064",
+    "Ritz": "Ritz C et al. Dose-response analysis using R. PLoS ONE 2015;10:e0146021. doi 10.1371/journal.pone.0146021",
+    "Zhang": "Zhang J-H, Chung TDY, Oldenburg KR. A simple statistical parameter for use in evaluation and validation "
+    "of high throughput screening assays. J Biomol Screen 1999;4:67-73. doi 10.1177/108705719900400206",
+    "Holm": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.",
+    "Benjamini": "Benjamini Y, Hochberg Y. Controlling the false discovery rate. J R Stat Soc B 1995;57:289-300. doi "
+    "10.1111/j.2517-6161.1995.tb02031.x",
+    "Hedges": "Hedges LV. Distribution theory for Glass's estimator of effect size and related estimators. J Educ Stat "
+    "1981;6:107-128. doi 10.3102/10769986006002107",
+}
+
+
+def methods(effects: Effects, version: str) -> tuple[str, list[str]]:
+    """A paragraph of methods and its references."""
+    comparisons = [one for endpoint in effects.endpoints for one in endpoint.comparisons]
+    curves = any(endpoint.curves for endpoint in effects.endpoints)
+    controlled = any(plate.separations for endpoint in effects.endpoints for plate in endpoint.plates)
+    units = sorted({one.replicate for one in comparisons})
+    blocks = sorted({one.block for one in comparisons if one.block})
+    tests = [_TESTS.get(name, name) for name in dict.fromkeys(one.test for one in comparisons)]
+    tests = [name for name in tests if name != "estimates only"]
+    said = [
+        f"Statistics were computed with Karyometer {version}. n counts {' or '.join(map(_unit_words, units))}; "
+        "images and wells of a replicate were averaged, and nuclei were never taken for replicates (Lord et al. 2020)."
+    ]
+    if blocks:
+        said.append(f"Treated and control were compared within each {' and '.join(blocks)}.")
+    if tests:
+        said.append(
+            f"Groups were compared by {'; and by '.join(tests)}, two-sided, on the replicates' means. Intervals are "
+            "95 % t intervals of the difference, in percent of the control's mean too. Effect sizes are Hedges' g "
+            "(Hedges 1981)."
+        )
+    if len(effects.endpoints) > 1:
+        name = "Holm (1979)" if effects.correction == "holm" else "Benjamini and Hochberg (1995)"
+        said.append(f"p was corrected for {len(effects.endpoints)} endpoints after {name}.")
+    if curves:
+        said.append(
+            "Dose-response curves are four-parameter log-logistic least-squares fits on the logarithm of the EC50, "
+            "with controls as dose 0; intervals of the EC50 are profile intervals (Ritz et al. 2015)."
+        )
+    if controlled:
+        said.append("Plates were judged by Z' (Zhang et al. 1999) and the strictly standardised mean difference.")
+    text = " ".join(said)
+    return text, [reference for name, reference in _REFERENCES.items() if name in text]

@@ -1,0 +1,1 @@
+"""A folder that an instrument writes to, sent to an experiment of a service elsewhere."""

@@ -1,0 +1,181 @@
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from app.experiments.reports.report import figures, render_report
+from app.experiments.reports.report_text import answer_sentences, methods
+from app.statistics.effects import EffectOptions, effects
+from app.statistics.schema import Effects
+from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, several_plates, table_of
+
+HOSTILE = '<script>alert("1")</script>$x_{1}$ & \u4e2d\x00 -->'
+Table = dict[str, list[Any]]
+
+
+def two_groups() -> Table:
+    table = one_plate(DMSO=[100.0, 101, 108], drug=[80.0, 85, 90])
+    table["area_median_px"] = [400, 410, 405, 300, 310, 305]
+    return table
+
+
+def cellpyability() -> Table:
+    return table_of(
+        [{**row, "condition": "one" if row["replicate"] in "BCD" else "two"} for row in cellpyability_rows()]
+    )
+
+
+def page(table: Table, found: Effects | None = None, **more: Any) -> str:
+    known = {"why_no_effects": None, "images": {}, "provenance": {}} | more
+    return render_report("An experiment", table, found, **known)
+
+
+class Elements(HTMLParser):
+    """Tags and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep it."""
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_answer_comes_first() -> None:
+    table = two_groups()
+    text = page(table, effects(table))
+    first = text.index("drug changed the number of nuclei: -17.5 % (95 % interval")
+    assert first < text.index("<figure>") < text.index("Welch BL.")
+    assert "Changes smaller than" in text
+
+
+def test_figures_are_files_too() -> None:
+    table = two_groups()
+    found = figures(table, effects(table))
+    assert set(found) == {
+        f"{stem}.{kind}" for stem in ("replicates", "plates", "count-area") for kind in ("svg", "png")
+    }
+    assert all(data.startswith(b"\x89PNG" if name.endswith("png") else b"<svg") for name, data in found.items())
+    assert figures(table, None) == {}
+    assert found == figures(table, effects(table))
+
+
+def test_curves_are_drawn_with_their_interval() -> None:
+    table = cellpyability()
+    found = figures(table, effects(table))
+    assert "dose-response.svg" in found
+    (_, second) = answer_sentences(effects(table), None)
+    assert second.startswith("The EC50 is 35.5 nM for one (95 % interval 32.8 to 38.4) and 3.59 nM for two")
+
+
+def test_several_endpoints_have_figures_each() -> None:
+    table = two_groups()
+    found = effects(table, EffectOptions(endpoints=("count", "area_median_px")))
+    assert {"replicates-1.svg", "replicates-2.svg", "plates-2.png"} <= set(figures(table, found))
+    text = page(table, found)
+    assert "corrected for 2 endpoints after Holm (1979)" in text
+    assert "drug changed the median nuclear area, px" in text
+
+
+def test_the_page_needs_nothing_else() -> None:
+    table = lincs()
+    found = effects(table)
+    text = page(table, found, images={"control | treated": b"\x89PNG\r\n"}, provenance={"model": {"name": "fast"}})
+    elements = Elements(text).found
+    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements}
+    links = [value for _, known in elements for name, value in known.items() if name in ("src", "href", "xlink:href")]
+    assert links
+    assert all(str(link).startswith(("data:", "#")) for link in links)
+    assert not re.search(r"url\((?!#)|@import", text)
+    assert not any(name.startswith("on") for _, known in elements for name in known)
+    ids = [known["id"] for _, known in elements if "id" in known]
+    assert len(ids) == len(set(ids))
+    assert "control | treated" in text
+    assert "name: fast" in text
+
+
+def test_hostile_names_are_text() -> None:
+    table = one_plate(DMSO=[100.0, 101, 108], drug=[80.0, 85, 90])
+    table["condition"] = [HOSTILE if name == "drug" else name for name in table["condition"]]
+    table["plate"] = [HOSTILE] * 6
+    table[HOSTILE] = table.pop("count")
+    found = effects(table, EffectOptions(endpoints=(HOSTILE,)))
+    text = render_report(HOSTILE, table, found, HOSTILE, {HOSTILE: b""}, {HOSTILE: HOSTILE})
+    assert "script" not in {tag for tag, _ in Elements(text).found}
+    assert "&lt;script&gt;" in text
+    assert all(b"<script" not in data for data in figures(table, found).values())
+
+
+def test_without_effects_the_page_says_why() -> None:
+    table: Table = {"well": ["A1", "A2"], "count": [10, 20], "note": [None, ""]}
+    text = page(table, why_no_effects="No layout says what the wells got.")
+    assert "No layout says what the wells got." in text
+    assert "<td>A2</td><td>20</td>" in text
+    assert '<th scope="col">note</th>' not in text
+    assert "<figure>" not in text
+
+
+def test_an_empty_experiment_has_a_page() -> None:
+    assert "No effects were asked for" in page({})
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            one_plate(DMSO=[100.0, 101, 108], drug=[99.0, 103, 110]),
+            "drug did not detectably change the number of nuclei",
+        ),
+        (
+            one_plate(DMSO=[100.0, 101, 108], drug=[80.0]),
+            "cannot be tested: drug lies -22.3 % from the control, n = 1 well",
+        ),
+        (
+            one_plate(DMSO=[100.0, 101, 108], a=[99.0, 103, 110], b=[98.0, 103, 110]),
+            "None of 2 treatments changed the number of nuclei detectably",
+        ),
+        (
+            one_plate(DMSO=[100.0, 101, 108], a=[9.0, 10, 11], b=[98.0, 103, 110]),
+            "Of 2 treatments (conditions and doses) 1",
+        ),
+        (several_plates(n_wells=3), "n = 4 plates that hold both"),
+        (one_plate(DMSO=[0.0, 0, 0], a=[3.0, 4, 5]), "a difference of 4"),
+        (one_plate(DMSO=[""] * 3, a=[3.0, 4, 5]), "Nothing could be compared"),  # type: ignore[list-item]
+    ],
+)
+def test_what_the_answer_says(table: Table, said: str) -> None:
+    found = effects(table)
+    assert said in answer_sentences(found, None)[0]
+    assert said in page(table, found)
+
+
+def test_warnings_are_told_once() -> None:
+    table = lincs()
+    text = page(table, effects(table))
+    assert text.count("(replicates_averaged)") == 1
+    assert "BRD-K50691590 20 uM:" in text
+
+
+def test_the_controls_that_were_asked_for_are_drawn() -> None:
+    table = two_groups()
+    del table["control"]
+    found = effects(table, EffectOptions(control="DMSO"))
+    assert "replicates.svg" in figures(table, found)
+
+
+def test_methods_name_what_was_done() -> None:
+    found = effects(lincs())
+    text, references = methods(found, "1.0")
+    assert "Dunnett's test with blocks taken out" in text
+    assert "n counts plates" in text
+    assert any(reference.startswith("Ritz C") for reference in references)
+    assert any(reference.startswith("Zhang J-H") for reference in references)
+    assert not any(reference.startswith("Welch") for reference in references)
+    by_column = replace(
+        found.endpoints[0], comparisons=tuple(replace(one, replicate="day") for one in found.endpoints[0].comparisons)
+    )
+    assert "the values of 'day'" in methods(replace(found, endpoints=(by_column,)), "1.0")[0]
