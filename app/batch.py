@@ -148,8 +148,8 @@ def _all(
             return Failure(name, f"{exc.strerror or exc}.")
         except MemoryError:
             return Failure(name, "It needs more memory than there is; crop it, or give --workers 1.")
+        # Broad, because what nobody foresaw must end one image's work and not a night's, and is in the log.
         except Exception as exc:
-            # As in the service, what nobody foresaw ends one image's work and not that of all others.
             logger.exception("%r", name)
             return Failure(name, f"Karyometer made an error ({type(exc).__name__}); please report what it wrote.")
 
@@ -171,7 +171,7 @@ def _segment_file(
     """The image's record, and whether it had been segmented before."""
     sha256 = _digest(source.path)
     model = engine.model
-    decisive = [sha256, options.model_dump_json(), model.card.sha256, model.predictor.dtype, __version__]
+    decisive = [sha256, options.model_dump_json(), model.card.results_sha256, model.predictor.dtype, __version__]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
     record_path = output / f"{source.name}{RECORD_ENDING}"
     known = Record.read(record_path)

@@ -3,12 +3,12 @@
 import argparse
 import json
 import logging
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, get_args
 
 import shtab
@@ -19,16 +19,27 @@ from app.api.keys import new_key
 from app.batch import evaluate_files, mean_scores, segment_files, told
 from app.engine.engine import Engine
 from app.errors import KaryometerError, OptionError, OutputError
+from app.experiments.folder import DATA_NAME, measure_folder
+from app.experiments.rendering import TableFormat
+from app.experiments.reports.compare import compare_tables
+from app.experiments.tables import Names
 from app.export.formats import FileFormat
+from app.export.lock import folder_lock
 from app.inference.model_card import read_model_card
 from app.logs import JsonFormatter
-from app.main import create_app, open_engine
+from app.main import create_app
 from app.memory import keep_freed_memory
 from app.options import SegmentationOptions
 from app.reading.pairing import HOW_PAIRED, pair_masks
 from app.reading.sources import Failure, Found, find_images
 from app.server import serve
 from app.settings import Settings
+from app.start import open_engine
+from app.statistics.effects import EffectOptions, Test
+from app.statistics.multiplicity import Correction
+from app.watch.memory import Memory, memory_path
+from app.watch.remote import RemoteService
+from app.watch.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logger.error("%s", told(exc))
         return WRONG_USE
     except KeyboardInterrupt:
-        logger.warning("Stopped.%s", " Add --resume to go on." if command is _segment else "")
+        logger.warning("Stopped.%s", " Add --resume to go on." if command in (_segment, _experiment) else "")
         return INTERRUPTED
 
 
@@ -61,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="karyometer", description="Counts and measures cell nuclei.")
     parser.add_argument("--version", action="version", version=f"karyometer {__version__}")
     shtab.add_argument_to(parser, help="print a completion script for your shell")
-    commands = parser.add_subparsers(required=True, metavar="{segment,evaluate,info,serve,key}")
+    commands = parser.add_subparsers(
+        required=True, metavar="{segment,experiment,watch,evaluate,compare,info,serve,key}"
+    )
     environment = "; ".join(
         f"KARYOMETER_{name.upper()}, {field.description}" for name, field in Settings.model_fields.items()
     )
@@ -74,6 +87,20 @@ def _parser() -> argparse.ArgumentParser:
     group = work.add_argument_group("segmentation")
     for name, field in SegmentationOptions.model_fields.items():
         group.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=field.description)
+
+    asked = argparse.ArgumentParser(add_help=False)
+    group = asked.add_argument_group("statistics")
+    group.add_argument("--endpoint", action="append", metavar="COLUMN", help="what is compared; repeatable (count)")
+    group.add_argument("--control", metavar="CONDITION", help="the negative control, if no column says which it is")
+    group.add_argument("--replicate", metavar="COLUMN", help="whose values are the replicates: well, plate, a column")
+    group.add_argument("--block", metavar="COLUMN", help="what treated and control share: plate, a column, or none")
+    group.add_argument(
+        "--correction", choices=get_args(Correction), default="holm", help="of p for several endpoints (%(default)s)"
+    )
+    group.add_argument(
+        "--test", choices=get_args(Test), default="t", help="rank and permutation need more replicates (%(default)s)"
+    )
+    group.add_argument("--dose-unit", metavar="UNIT", help="of the layout's doses, if it does not say, such as uM")
 
     segment = commands.add_parser(
         "segment",
@@ -95,6 +122,29 @@ def _parser() -> argparse.ArgumentParser:
     segment.add_argument("--resume", action="store_true", help="leave alone what is already there and still right")
     segment.set_defaults(command=_segment)
 
+    experiment = commands.add_parser(
+        "experiment",
+        parents=[work, asked],
+        help="measure a plate of images, with its layout",
+        description="Measure the images of a folder as one experiment: which files belong together, and in which well, "
+        "their names say; what each well got, the layout. The tables nuclei, images, wells and conditions go to the "
+        "output. What is measured already is not measured again.",
+    )
+    experiment.add_argument("folder", type=Path, metavar="FOLDER", help="with the images below it")
+    experiment.add_argument("--layout", type=Path, metavar="FILE", help="what each well got, as CSV or TSV")
+    experiment.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
+    experiment.add_argument(
+        "--nuclear-channel", metavar="NAME", help="which channel shows the nuclei, as the files' names call it"
+    )
+    experiment.add_argument(
+        "--format", default="csv", choices=get_args(TableFormat), help="of the tables (%(default)s)"
+    )
+    experiment.add_argument(
+        "--names", default="karyometer", choices=get_args(Names), help="whose names the columns have (%(default)s)"
+    )
+    experiment.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
+    experiment.set_defaults(command=_experiment)
+
     evaluate = commands.add_parser(
         "evaluate",
         parents=[work],
@@ -104,6 +154,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("images", metavar="IMAGES", help="an image, or a folder of images")
     evaluate.add_argument("masks", metavar="MASKS", help="its mask, or a folder of masks")
     evaluate.set_defaults(command=_evaluate)
+
+    _add_watch(commands)
+    _add_compare(commands, machine, asked)
 
     info = commands.add_parser(
         "info", parents=[machine], help="what a model is", description="Say what a model is and how well it does."
@@ -129,13 +182,103 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="send what an instrument writes to an experiment of a service",
+        description="Send images from a folder that an instrument writes to, each as soon as it has stopped growing, "
+        "to an experiment of a service. When the service cannot be reached, the files wait. A restart goes on. Links "
+        "to folders are not followed. The API key comes from KARYOMETER_API_KEY or a file.",
+    )
+    watch.add_argument("folder", type=Path, metavar="FOLDER", help="the folder that the instrument writes to")
+    watch.add_argument("--server", required=True, metavar="URL", help="the service, such as http://host:8000")
+    watch.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds the API key")
+    to = watch.add_mutually_exclusive_group()
+    to.add_argument("--experiment", metavar="ID", help="an experiment that is there (a new one is made)")
+    to.add_argument("--name", help="what the new experiment is called (the name of the folder)")
+    watch.add_argument("--layout", type=Path, metavar="FILE", help="the layout, which is sent whenever it changes")
+    watch.add_argument(
+        "--nuclear-channel", metavar="NAME", help="which channel shows the nuclei, as the files' names call it"
+    )
+    watch.add_argument(
+        "--settle",
+        type=_seconds,
+        default=5,
+        metavar="SECONDS",
+        help="how long a file must not have changed before it is sent (%(default)s)",
+    )
+    end = watch.add_mutually_exclusive_group()
+    end.add_argument(
+        "--close-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="close the experiment and end when no new file has come for so long (never)",
+    )
+    end.add_argument(
+        "--once",
+        action="store_const",
+        const=0,
+        dest="close_after",
+        help="send what is there, close the experiment and end",
+    )
+    watch.set_defaults(command=_watch)
+
+
+def _add_compare(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    machine: argparse.ArgumentParser,
+    asked: argparse.ArgumentParser,
+) -> None:
+    compare = commands.add_parser(
+        "compare",
+        parents=[machine, asked],
+        help="say what treatments did, by a table of measurements",
+        description="Compare treated with control by a table with a row a well or image: ours, CellProfiler's, "
+        "Columbus's or your own. Prints the answer and writes effects.json, report.html, figures and tables.",
+    )
+    compare.add_argument("table", type=Path, metavar="TABLE", help="CSV or TSV: measurements, a column an endpoint")
+    compare.add_argument("--layout", type=Path, help="CSV or TSV: what each well got, if the table does not say")
+    compare.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
+    compare.add_argument("--positive", metavar="CONDITION", help="the positive control, for Z' and SSMD of the plates")
+    compare.set_defaults(command=_compare)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    with _output_folder(options.output, is_resumed=False):
+        found = compare_tables(
+            options.table,
+            options.layout,
+            options.output,
+            _effect_options(options),
+            positive=options.positive,
+            dose_unit=options.dose_unit,
+        )
+    if options.json:
+        _print(json.dumps(found.answer))
+    else:
+        for line in found.lines():
+            _print(_printable(line))
+        logger.info("The report is %s.", options.output / "report.html")
+    return 0 if found.effects else SOME_FAILED
+
+
+def _effect_options(options: argparse.Namespace) -> EffectOptions:
+    return EffectOptions(
+        endpoints=tuple(options.endpoint or ["count"]),
+        control=options.control,
+        replicate=options.replicate,
+        block=options.block,
+        correction=options.correction,
+        test=options.test,
+    )
+
+
 def _segment(options: argparse.Namespace) -> int:
     chosen = _segmentation_options(options)
     output: Path = options.output
     found = find_images(options.paths, besides=output)
     _tell_left_out(found)
-    _make_folder(output, options.resume)
-    with _engine(options) as engine:
+    with _output_folder(output, options.resume), _engine(options) as engine:
         report = segment_files(engine, found, chosen, options.format, output, options.workers)
     _tell_failures(report.failures)
     if options.json:
@@ -151,6 +294,50 @@ def _segment(options: argparse.Namespace) -> int:
             output / "nuclei.csv",
         )
     return SOME_FAILED if report.failures else 0
+
+
+def _experiment(options: argparse.Namespace) -> int:
+    chosen = _segmentation_options(options)
+    settings = Settings.from_environment()
+    settings = settings.model_copy(
+        update={
+            "model": options.model or settings.model,
+            "data": options.output / DATA_NAME,
+            "database_url": None,
+            "experiment_workers": options.workers,
+            "keep_days": None,
+        }
+    )
+    with _output_folder(options.output, options.resume):
+        measured = measure_folder(
+            settings,
+            options.folder,
+            options.layout,
+            options.dose_unit,
+            chosen,
+            options.nuclear_channel,
+            options.output,
+            options.format,
+            options.names,
+            _effect_options(options),
+        )
+    _tell_failures(measured.failures)
+    if options.json:
+        _print(json.dumps(asdict(measured) | {"failures": [failure._asdict() for failure in measured.failures]}))
+    else:
+        for warning in measured.warnings:
+            logger.warning("%s", warning)
+        for line in measured.answer:
+            _print(_printable(line))
+        logger.info(
+            "%d images in %d wells measured, %d failed; %d nuclei. The tables are in %s.",
+            measured.n_measured,
+            measured.n_wells,
+            len(measured.failures),
+            measured.n_nuclei,
+            options.output,
+        )
+    return SOME_FAILED if measured.failures else 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
@@ -183,6 +370,44 @@ def _evaluate(options: argparse.Namespace) -> int:
         for name, row in rows.items():
             _print(f"{_printable(name):<{width}}" + "".join(f"  {row[column]:>17.4g}" for column in columns))
     return SOME_FAILED if failures else 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    folder = options.folder.resolve()
+    service = RemoteService(options.server, _api_key(options.key_file))
+    name = options.name or folder.name
+    memory = Memory(memory_path(service.address, folder, options.experiment or name))
+    layout = options.layout and options.layout.resolve()
+    report = Watch(
+        *(service, folder, memory, name),
+        experiment=options.experiment,
+        nuclear_channel=options.nuclear_channel,
+        layout=layout,
+        settle_s=options.settle,
+        close_after_s=options.close_after,
+    ).run()
+    logger.info("The experiment is closed; %d files were sent and %d were not taken.", report.n_taken, report.n_left)
+    return SOME_FAILED if report.n_left else 0
+
+
+def _api_key(path: Path | None) -> str | None:
+    """The key in a file, or that of the environment, where no other user of the machine sees it."""
+    if path is None:
+        return os.environ.get("KARYOMETER_API_KEY") or None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise OptionError(f"--key-file names {path}, which is not a text file to read.") from exc
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0")
+    return seconds
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -229,22 +454,26 @@ def _segmentation_options(options: argparse.Namespace) -> SegmentationOptions:
         raise OptionError(f"--{name.replace('_', '-')} does not take {error['input']!r}; give {values}.") from exc
 
 
-def _make_folder(output: Path, is_resumed: bool) -> None:
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        if not is_resumed and any(not path.name.startswith(".") for path in output.iterdir()):
+@contextmanager
+def _output_folder(output: Path, is_resumed: bool) -> Iterator[None]:
+    """Make the folder, which this run alone writes to."""
+    with ExitStack() as held:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            # Some folders only show that they cannot be written to when that is tried.
+            held.enter_context(folder_lock(output))
+            is_empty = all(path.name.startswith(".") for path in output.iterdir())
+        except OSError as exc:
+            is_file = isinstance(exc, FileExistsError | NotADirectoryError)
+            reason = "a file stands where a folder must be" if is_file else exc.strerror
+            raise OutputError(
+                f"The results cannot be written to {output}: {reason}. Name a folder that can be written to."
+            ) from exc
+        if not is_resumed and not is_empty:
             raise OptionError(
                 f"{output} is not empty; add --resume to go on with what is in it, or name another folder."
             )
-        # Some folders only show that they cannot be written to when that is tried.
-        with TemporaryFile(dir=output):
-            pass
-    except OSError as exc:
-        is_file = isinstance(exc, FileExistsError | NotADirectoryError)
-        reason = "a file stands where a folder must be" if is_file else exc.strerror
-        raise OutputError(
-            f"The results cannot be written to {output}: {reason}. Name a folder that can be written to."
-        ) from exc
+        yield
 
 
 def _tell_left_out(found: Found) -> None:

@@ -1,10 +1,10 @@
 """Builds the web application; its lifespan owns the model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse
@@ -12,23 +12,43 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
-from app.api import evaluate, health, metrics, middleware, model, problems, segment
+from app.api import (
+    effects,
+    evaluate,
+    experiment_effects,
+    experiment_results,
+    experiments,
+    health,
+    metrics,
+    middleware,
+    model,
+    problems,
+    segment,
+)
 from app.api.admission import Admission
+from app.api.experiment_state import Experiments
 from app.api.keys import required_keys
 from app.api.meter import Quota
 from app.batch import told
-from app.engine.engine import Engine, Limits
+from app.engine.engine import Engine
 from app.errors import ModelError, SettingsError
 from app.machine import available_cores
 from app.memory import give_back_freed_memory
-from app.reading.isolation import DecodeProcesses
 from app.settings import Settings
+from app.start import open_engine
+
+if TYPE_CHECKING:
+    from app.experiments.cluster import Cluster
 
 # Decoding is fast against segmenting, and each takes memory.
 MOST_DECODERS = 8
 
 
-def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None,
+    engine: Engine | None = None,
+    start_cluster: "Callable[[], Cluster] | None" = None,
+) -> FastAPI:
     """The service.
 
     Parameters
@@ -37,6 +57,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         Read from the environment if not given.
     engine
         A ready one, for tests; else the lifespan loads the model that the settings name.
+    start_cluster
+        Makes the workers of experiments, for tests; else as the settings say.
 
     Raises
     ------
@@ -52,6 +74,10 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             app.state.engine = engine or await _load(app, settings, held)
             app.state.admission = Admission(settings, available_cores(), partial(_release_memory, app.state.engine))
             held.callback(app.state.admission.close)
+            app.state.experiments = Experiments(settings, start_cluster)
+            held.callback(app.state.experiments.close)
+            if app.state.experiments.are_there:
+                await _go_on(app)
             yield
             app.state.engine = app.state.admission = None
 
@@ -72,7 +98,9 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     only_loopback = keys is None and not settings.allow_anonymous
     middleware.install(app, settings.cors_origins, app.state.metrics, only_loopback=only_loopback)
     problems.install(app)
-    for router in (segment.router, evaluate.router, model.router, metrics.router):
+    measuring = (segment.router, evaluate.router, effects.router)
+    of_experiments = (experiments.router, experiment_results.router, experiment_effects.router)
+    for router in (*measuring, *of_experiments, model.router, metrics.router):
         app.include_router(router, dependencies=[Depends(keys)] if keys else [])
     app.include_router(health.router)
 
@@ -80,28 +108,20 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     return app
 
 
-@contextmanager
-def open_engine(settings: Settings, n_decoders: int, model: Path | None = None) -> Iterator[Engine]:
-    """The engine with a model, which is the settings' unless another is named, and decoders in processes of their own.
-
-    Raises
-    ------
-    ModelError, SettingsError
-        The model cannot be used, or there is no folder for temporary files.
-    """
-    limits = Limits(settings.max_pixels, settings.max_streamed_pixels, settings.max_stream_bytes)
-    with (
-        closing(DecodeProcesses(n_decoders, settings.max_decode_bytes, settings.max_decode_s)) as decoders,
-        closing(Engine.load(model or settings.model, settings.device, limits, decoders.call)) as engine,
-    ):
-        yield engine
-
-
 async def _load(app: FastAPI, settings: Settings, held: ExitStack) -> Engine:
     n_decoders = min(available_cores(), MOST_DECODERS)
     try:
         return await asyncio.to_thread(held.enter_context, open_engine(settings, n_decoders))
     except (ModelError, SettingsError) as exc:
+        app.state.refusal = told(exc)
+        raise
+
+
+async def _go_on(app: FastAPI) -> None:
+    """Go on with experiments that were begun earlier."""
+    try:
+        await asyncio.to_thread(app.state.experiments.open, app.state.engine)
+    except SettingsError as exc:
         app.state.refusal = told(exc)
         raise
 

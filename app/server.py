@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -15,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from app.api.admission import Admission
 from app.api.problems import MEDIA_TYPE, NOT_HTTP, body
 from app.settings import Settings
+from app.temporary import temporary_folder
 
 # Together they stay below the 30 s that most supervisors give.
 DRAIN_S = 27
@@ -139,6 +142,12 @@ class _Server(uvicorn.Server):
         self._app = app
         self._stop: tuple[int, FrameType | None] | None = None
         self._deadline = 0.0
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Serve meanwhile. At the end the signals are raised again, after which nothing can be cleaned up."""
+        with super().capture_signals(), temporary_folder():
+            yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         admission: Admission | None = self._app.state.admission

@@ -33,7 +33,8 @@ PICTURES = (
     "![Each modality](modalities.png)",
     "![Nuclei counted against true ones](counts.png)",
     "",
-    "The worst images of the first method: found (yellow), missed (magenta, as people outlined them), invented (blue).",
+    "The worst images of the first method: found (yellow), missed (magenta, as people outlined them), invented (blue). "
+    "The images are from the 2018 Data Science Bowl (BBBC038, CC0).",
     "",
     "![The worst images](worst.jpg)",
 )

@@ -70,7 +70,7 @@ def beside(service: Service, large_key: str, key: str, sides_px: tuple[int, ...]
     for side_px in sides_px:
         threads.submit(post, side_px)
     deadline = time.monotonic() + _TIMEOUT_S
-    while not any(service.temporary.glob("karyometer-*/probability")):
+    while not any(service.temporary.rglob("probability")):
         if time.monotonic() > deadline:
             raise TimeoutError("The network was not shown a large image in time.")
         time.sleep(0.05)

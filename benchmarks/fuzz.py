@@ -84,7 +84,7 @@ def main() -> int:
     report = (
         f"Made by `{command}` on {os.cpu_count()} cores: of {n_files} changed files, each read as an image and as a "
         "mask, none brought anything but an image or a refusal.\n\n"
-        f"{table(['changed', 'files', 'outcomes as an image'], rows)}"
+        f"{table(['file that was changed', 'number', 'outcomes as an image'], rows)}"
     )
     fill("fuzz", report)
     sys.stdout.write(f"{report}\n")

@@ -24,11 +24,11 @@ from app.engine.engine import Engine
 from app.engine.out_of_core import tile_side
 from app.export.formats import FileFormat
 from app.inference.normalise import normalise
-from app.main import open_engine
 from app.options import SegmentationOptions
 from app.reading.decode import decode_image
 from app.reading.sources import find_images
 from app.settings import Settings
+from app.start import open_engine
 from training.arguments import command_line
 
 SAMPLE = Path(__file__).parent.parent / "tests" / "data" / "fluorescence.tif"

@@ -39,15 +39,19 @@ def hostile_files() -> Iterator[HostileFile]:
         *((SAMPLES / name).read_bytes() for name in ("immunohistochemistry.png", "fluorescence.tif")),
         *sound.values(),
     ):
-        yield from (HostileFile("truncated", data[:end]) for end in range(0, len(data), 1024))
+        yield from (HostileFile("file cut off", data[:end]) for end in range(0, len(data), 1024))
     flips = random.Random(SEED)  # noqa: S311
     for data in sound.values():
-        yield from (HostileFile("bits flipped", flipped(data, flips)) for _ in range(N_FLIPS))
+        yield from (HostileFile("file with bits flipped", flipped(data, flips)) for _ in range(N_FLIPS))
     for name, data in sound.items():
         for other, signature in ((other, sound[other][:8]) for other in sound if other != name):
-            yield HostileFile("wrong magic", signature + data[len(signature) :])
-            yield HostileFile("wrong magic", signature + flips.randbytes(2000) + other.encode())
-    for kind, bombs in (("TIFF bomb", tiff_bombs()), ("PNG bomb", png_bombs()), ("other bomb", other_bombs())):
+            yield HostileFile("file with wrong first bytes", signature + data[len(signature) :])
+            yield HostileFile("file with wrong first bytes", signature + flips.randbytes(2000) + other.encode())
+    for kind, bombs in (
+        ("small TIFF that claims to be huge", tiff_bombs()),
+        ("small PNG that claims to be huge", png_bombs()),
+        ("other small file that claims to be huge", other_bombs()),
+    ):
         yield from (HostileFile(kind, bomb) for bomb in bombs)
 
 
@@ -63,10 +67,10 @@ def sound_files() -> dict[str, bytes]:
         pictures = {"BMP": bmp.getvalue(), "WebP": webp.getvalue()}
     tiffs = {
         "TIFF": tiff(grey),
-        "LZW": tiff(grey, compression="lzw", predictor=True),
-        "tiles": tiff(grey, compression="zlib", tile=(16, 16)),
+        "TIFF with LZW": tiff(grey, compression="lzw", predictor=True),
+        "TIFF in tiles": tiff(grey, compression="zlib", tile=(16, 16)),
         "OME-TIFF": tiff(stack[0, :, :, :, :], ome=True, metadata={"axes": "ZCYX"}),
-        "ImageJ": tiff(stack[0, :, :, :, :], imagej=True),
+        "TIFF of ImageJ": tiff(stack[0, :, :, :, :], imagej=True),
         "BigTIFF": tiff(colour, bigtiff=True, compression="zstd"),
     }
     microscopes = {"LIF": bio_files.lif(stack), "ND2": bio_files.nd2(stack), "CZI": bio_files.czi(stack)}

@@ -34,19 +34,19 @@ def _whole(kind: str, *requests: bytes) -> Iterator[HostileRequest]:
 
 def hostile_requests(limit_bytes: int) -> Iterator[HostileRequest]:
     """All of them; `limit_bytes` is what the service takes at most."""
-    yield from _whole("multipart", *map(_with_length, [_PARTS] * 9, _multipart_bodies()))
-    yield from _whole("multipart", _with_length(_PARTS.replace(b"=b", b"=" + b"b" * 9000), b"--" + b"b" * 9000))
-    yield from _whole("header flood", *_header_floods())
-    yield from _whole("Content-Length", *_lengths(limit_bytes))
+    yield from _whole("malformed form", *map(_with_length, [_PARTS] * 9, _multipart_bodies()))
+    yield from _whole("malformed form", _with_length(_PARTS.replace(b"=b", b"=" + b"b" * 9000), b"--" + b"b" * 9000))
+    yield from _whole("too many or too long headers", *_header_floods())
+    yield from _whole("wrong length", *_lengths(limit_bytes))
     # It promises more than comes, and then nothing more can come.
-    yield HostileRequest("Content-Length", lambda: [_BODY + b"Content-Length: 9999\r\n\r\nPNG"], ends=True)
+    yield HostileRequest("wrong length", lambda: [_BODY + b"Content-Length: 9999\r\n\r\nPNG"], ends=True)
     past_limit = _chunk(bytes(2**16))
     n_chunks = limit_bytes // 2**16 + 2
     for head in (_BODY, _PARTS):
-        yield HostileRequest("chunked", partial(list, [head + _CHUNKED, *[past_limit] * n_chunks]))
-    yield from _whole("chunked", *_chunked())
-    yield from _whole("not HTTP", *_no_http())
-    yield from _whole("odd paths and queries", *_odd_targets())
+        yield HostileRequest("malformed chunks", partial(list, [head + _CHUNKED, *[past_limit] * n_chunks]))
+    yield from _whole("malformed chunks", *_chunked())
+    yield from _whole("no HTTP", *_no_http())
+    yield from _whole("unusual path or query", *_odd_targets())
     yield from _trickles()
 
 
@@ -137,7 +137,7 @@ def _odd_targets() -> Iterator[bytes]:
 
 def _trickles() -> Iterator[HostileRequest]:
     def drops(head: bytes, drop: bytes) -> HostileRequest:
-        return HostileRequest("trickled", lambda: itertools.chain([head], itertools.repeat(drop)), _TRICKLE_S)
+        return HostileRequest("sent very slowly", lambda: itertools.chain([head], itertools.repeat(drop)), _TRICKLE_S)
 
     for _ in range(_N_TRICKLES // 8):
         yield drops(_BODY + b"Content-Length: 9999\r\n\r\n", b"P")

@@ -151,7 +151,7 @@ def _described(model: type[BaseModel], kind: str, called: Callable[[str], str]) 
     for name, field in model.model_fields.items():
         takes, _, meaning = (field.description or "").partition(": ")
         default = field.default
-        if isinstance(default, Path):
+        if isinstance(default, Path) and default.is_absolute():
             default = default.relative_to(ROOT)
         shown = "" if default in (None, ()) else f"`{str(default).lower() if isinstance(default, bool) else default}`"
         lines.append(f"| `{called(name)}` | {takes} | {meaning} | {shown} |")

@@ -70,7 +70,7 @@ def _page(generator: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def measure(model: Model, image: NDArray[Any]) -> tuple[float, int]:
-    """Unlikeness of an image, and how many nuclei are found in it."""
+    """OOD score of an image, and how many nuclei are found in it."""
     options = SegmentationOptions()
     _, predictions, choice = predict_image(model, image, options)
     labels = find_nuclei(predictions, options, calibration_at(model.card.calibration, choice.scale))[2]

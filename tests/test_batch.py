@@ -137,6 +137,18 @@ def test_what_is_done_is_not_done_again(folder: Path, tmp_path: Path, predictor:
     assert not (output / "errors.csv").exists()
 
 
+def test_another_version_does_all_again(
+    folder: Path, tmp_path: Path, predictor: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment(folder, tmp_path / "results")
+    n_images = predictor.n_calls
+    segment(folder, tmp_path / "results", "--resume")
+    assert predictor.n_calls == n_images
+    monkeypatch.setattr("app.batch.__version__", "0.0.0")
+    segment(folder, tmp_path / "results", "--resume")
+    assert predictor.n_calls == 2 * n_images
+
+
 @pytest.mark.usefixtures("predictor")
 def test_the_summary_has_intensities_where_an_image_has_such_a_channel(tmp_path: Path) -> None:
     grey = picture(SCENES[2])

@@ -18,6 +18,15 @@ from tests.conftest import DATA
 from tests.fakes import engine
 from tests.synthetic import discs, picture, png
 
+HOLDS_A_FOLDER = """
+import sys
+from pathlib import Path
+from app.export.lock import folder_lock
+with folder_lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
@@ -103,13 +112,35 @@ def test_a_folder_that_cannot_hold_results_is_told_before_the_work(
 def test_a_folder_is_tried_before_the_work(
     error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def refuse(**_: Any) -> None:
+    def refuse(_: Path) -> None:
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr(cli, "TemporaryFile", refuse)
+    monkeypatch.setattr(cli, "folder_lock", refuse)
     (tmp_path / "well.png").touch()
     assert main(["segment", str(tmp_path / "well.png"), "--output", str(tmp_path / "new")]) == 2
     assert caplog.messages[0].endswith(f"{os.strerror(error)}. Name a folder that can be written to.")
+
+
+def test_a_second_run_into_one_folder_is_refused_while_the_first_is_at_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cli, "_engine", lambda _: nullcontext(engine()))
+    (tmp_path / "well.png").write_bytes(png(picture(discs((20, 20), (10, 10, 5)))))
+    output = tmp_path / "results"
+    output.mkdir()
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLDS_A_FOLDER, str(output)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert first.stdout is not None
+    assert first.stdout.readline() == b"held\n"
+    arguments = ["segment", str(tmp_path / "well.png"), "--output", str(output)]
+    for more in ([], ["--resume"]):
+        assert main([*arguments, *more]) == 2
+        assert caplog.messages[-1].startswith(f"Another run of karyometer is writing to {output}; wait until")
+    first.kill()
+    first.communicate()
+    # Nothing is left to be cleaned up.
+    assert main(arguments) == 0
 
 
 def test_what_a_system_left_in_a_folder_is_no_result(
@@ -166,4 +197,5 @@ def test_names_cannot_move_the_cursor(
 def test_on_a_cpu_an_image_is_segmented_without_tensorflow(tmp_path: Path) -> None:
     program = "import sys; from app.cli import main; sys.exit(main(sys.argv[1:]) or 'tensorflow' in sys.modules)"
     options = ["segment", str(DATA / "fluorescence.tif"), "--output", str(tmp_path)]
-    subprocess.run([sys.executable, "-c", program, *options], check=True)
+    assert subprocess.run([sys.executable, "-c", program, *options]).returncode == 0
+    assert len((tmp_path / "nuclei.csv").read_text().splitlines()) > 40

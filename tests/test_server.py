@@ -87,7 +87,7 @@ def test_asked_to_stop_it_answers_who_is_in_and_takes_nobody_else() -> None:
     with running() as (url, process, _), ThreadPoolExecutor() as threads:
         # It takes seconds.
         answer = threads.submit(post, f"{url}/segment?include=mask", files={"image": image})
-        time.sleep(1)
+        wait_for(lambda: "karyometer_queued_pixels 0.0" not in get(f"{url}/metrics").text)
         process.send_signal(signal.SIGTERM)
         time.sleep(0.2)
         ready = get(f"{url}/health/ready")
@@ -249,12 +249,12 @@ def test_a_second_request_to_stop_waits_for_no_large_image(tmp_path: Path, monke
 
     with running() as (url, process, _), ThreadPoolExecutor() as threads:
         threads.submit(post_large, url)
-        wait_for(lambda: any(tmp_path.glob("karyometer-*/probability")))
+        wait_for(lambda: any(tmp_path.glob("karyometer-*/karyometer-*/probability")))
         process.send_signal(signal.SIGTERM)
         wait_for(lambda: get(f"{url}/health/ready").status_code == 503)
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == -signal.SIGTERM
-    assert list(tmp_path.glob("karyometer-*")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -84,6 +84,7 @@ class Admission:
         await asyncio.sleep(IDLE_S)
         try:
             await asyncio.to_thread(self._release_memory)
+        # Broad, because nobody awaits this task, and what it raises would be lost.
         except Exception:
             logger.exception("The memory of the last images could not be given back.")
 

@@ -11,6 +11,14 @@ _PARTS = {
     "image": _FILE | {"description": f"the microscope image: {FORMATS}"},
     "mask": _FILE | {"description": "its ground truth: PNG or TIFF, binary (any non-zero is nucleus) or labels"},
 }
+_TABLE = (
+    "CSV or TSV, a row a well (or an image): `well` or `image`, `condition`; where there are any `plate`, `dose`, "
+    "`dose_unit`, `replicate`, `control` (`negative`, `positive`); and a column for each endpoint"
+)
+_TABLE_EXAMPLE = (
+    "well,condition,control,count\nA1,DMSO,negative,100\nA2,DMSO,negative,101\nA3,DMSO,negative,108\n"
+    "B1,drug,,80\nB2,drug,,85\nB3,drug,,90\n"
+)
 
 
 def upload_body(required: tuple[str, ...], *, raw: bool = True) -> dict[str, Any]:
@@ -27,6 +35,14 @@ def upload_body(required: tuple[str, ...], *, raw: bool = True) -> dict[str, Any
     }
     if raw:
         content |= {f"image/{kind}": {"schema": _FILE} for kind in ("png", "jpeg", "tiff")}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def table_body() -> dict[str, Any]:
+    """The request body of a route that takes a table: raw, or the part `table`."""
+    raw = {"schema": {"type": "string", "description": _TABLE}, "example": _TABLE_EXAMPLE}
+    part = {"type": "object", "required": ["table"], "properties": {"table": _FILE | {"description": _TABLE}}}
+    content = {"text/csv": raw, "text/tab-separated-values": raw, "multipart/form-data": {"schema": part}}
     return {"requestBody": {"required": True, "content": content}}
 
 

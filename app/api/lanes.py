@@ -126,7 +126,7 @@ class Lane:
         gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait({turn, gone}, timeout=self._max_wait_s, return_when=asyncio.FIRST_COMPLETED)
-        except BaseException:
+        except asyncio.CancelledError:
             if turn.done():
                 self._pass_on()
             raise

@@ -49,6 +49,11 @@ class Quota:
         self._full_at: dict[str | None, float] = {}
         self._lock = Lock()
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._pixels_per_minute is not None
+
     def wait_s(self, key: str | None) -> float:
         """How long until the bucket is no longer overdrawn; 0 if it is not."""
         return max(0.0, self._full_at.get(key, -math.inf) - self._clock() - _MINUTE_S)

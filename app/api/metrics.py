@@ -1,11 +1,19 @@
 """`GET /metrics`: what the service did since its start, for Prometheus."""
 
+import asyncio
+import math
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.process_collector import ProcessCollector
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.documentation import PROBLEMS
+from app.engine.engine import Engine
+from app.experiments.store import Store
+from app.experiments.work import Work
+from app.experiments.worker import Maker
 from app.logs import RequestRecord
 
 router = APIRouter(tags=["operate"])
@@ -41,6 +49,11 @@ class Metrics:
         self._pixels = Counter("karyometer_pixels", "Pixels segmented.", registry=self.registry)
         self._nuclei = Counter("karyometer_nuclei", "Nuclei counted.", registry=self.registry)
         self.queued = Gauge("karyometer_queued_pixels", "Pixels that wait or are worked on.", registry=self.registry)
+        self.queued_images = Gauge(
+            "karyometer_queued_images",
+            "Images of experiments that wait or are measured, in all services of a database; NaN while it is away.",
+            registry=self.registry,
+        )
         self.held = Gauge("karyometer_held_bytes", "Bytes of uploads in memory.", registry=self.registry)
         self.model = Info("karyometer_model", "The loaded model.", registry=self.registry)
         ProcessCollector(registry=self.registry)
@@ -70,12 +83,21 @@ class Metrics:
     responses={401: PROBLEMS[401]},
 )
 async def metrics(request: Request) -> Response:
-    """Requests, durations, stages, nuclei, pixels, the queue, problems and the model, in Prometheus' text format."""
+    """Requests, durations, stages, nuclei, pixels, the queues, problems and the model, in Prometheus' text format."""
     counted: Metrics = request.app.state.metrics
     if engine := request.app.state.engine:
         card = engine.model.card
         counted.model.info({"name": card.name, "version": card.version, "sha256": card.sha256})
+        if store := request.app.state.experiments.opened:
+            counted.queued_images.set(await asyncio.to_thread(_queued_images, store, engine))
     if admission := request.app.state.admission:
         counted.queued.set(admission.queued_px)
         counted.held.set(admission.held_bytes)
     return Response(generate_latest(counted.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _queued_images(store: Store, engine: Engine) -> float:
+    try:
+        return Work(store.database, store.files).n_queued(Maker.of(engine.model))
+    except SQLAlchemyError:
+        return math.nan

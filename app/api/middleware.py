@@ -178,6 +178,7 @@ class Mistakes:
 
         try:
             await self._app(scope, receive, send_and_see)
+        # Broad, because this is the last door: what nobody foresaw is answered as a problem, and written to the log.
         except Exception as exc:
             if scope["type"] != "http" or begun:
                 raise

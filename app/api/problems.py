@@ -9,9 +9,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from app import errors
-from app.api.schemas import SegmentQuery
+from app.api.schemas import EffectsQuery, SegmentQuery
 from app.logs import RequestRecord, request_record
 from app.settings import Settings
 
@@ -28,36 +29,41 @@ class _Answer(NamedTuple):
     title: str
 
 
-ANSWERS = {
-    errors.EmptyUploadError: _Answer(400, "empty_upload", "The upload is empty"),
-    errors.MalformedUploadError: _Answer(400, "malformed_upload", "The upload is malformed"),
-    errors.UnreadableImageError: _Answer(400, "unreadable_image", "The image cannot be read"),
-    errors.ApiKeyError: _Answer(401, "api_key_needed", "An API key is needed"),
-    errors.UploadTooSlowError: _Answer(408, "upload_too_slow", "The upload is too slow"),
-    errors.HostError: _Answer(421, "foreign_host", "The request was meant for another host"),
-    errors.UploadTooLargeError: _Answer(413, "upload_too_large", "The upload is too large"),
-    errors.ImageTooLargeError: _Answer(413, "image_too_large", "The image is too large"),
-    errors.UnsupportedImageError: _Answer(415, "unsupported_image", "The image is of a kind that is not read"),
-    errors.MissingPartError: _Answer(422, "missing_part", "A part is missing"),
-    errors.UnknownPartError: _Answer(422, "unknown_part", "A part is not expected"),
-    errors.SizeMismatchError: _Answer(422, "size_mismatch", "Image and mask differ in size"),
-    errors.OptionError: _Answer(422, "invalid_option", "An option is not valid"),
-    errors.TableError: _Answer(422, "unusable_table", "The table cannot answer the question"),
-    errors.ChannelNeededError: _Answer(422, "channel_needed", "The channel of the nuclei must be named"),
-    errors.FormatError: _Answer(422, "format_too_small", "The result does not fit into the format"),
-    errors.QuotaError: _Answer(429, "quota_used_up", "The quota is used up"),
-    errors.NoRoomError: _Answer(503, "no_room", "The service has no room for temporary files"),
-    errors.NotReadyError: _Answer(503, "not_ready", "The service is not ready"),
-    errors.BusyError: _Answer(503, "busy", "The service is busy"),
+_STATUSES: dict[type[errors.KaryometerError], tuple[int, str]] = {
+    errors.EmptyUploadError: (400, "The upload is empty"),
+    errors.MalformedUploadError: (400, "The upload is malformed"),
+    errors.UnreadableImageError: (400, "The image cannot be read"),
+    errors.ApiKeyError: (401, "An API key is needed"),
+    errors.NoSuchError: (404, "There is no such experiment"),
+    errors.ConflictError: (409, "The experiment forbids it"),
+    errors.UploadTooSlowError: (408, "The upload is too slow"),
+    errors.HostError: (421, "The request was meant for another host"),
+    errors.UploadTooLargeError: (413, "The upload is too large"),
+    errors.ImageTooLargeError: (413, "The image is too large"),
+    errors.UnsupportedImageError: (415, "The image is of a kind that is not read"),
+    errors.MissingPartError: (422, "A part is missing"),
+    errors.UnknownPartError: (422, "A part is not expected"),
+    errors.SizeMismatchError: (422, "Image and mask differ in size"),
+    errors.OptionError: (422, "An option is not valid"),
+    errors.TableError: (422, "The table cannot answer the question"),
+    errors.LayoutError: (422, "The layout cannot be used"),
+    errors.ChannelNeededError: (422, "The channel of the nuclei must be named"),
+    errors.FormatError: (422, "The result does not fit into the format"),
+    errors.QuotaError: (429, "The quota is used up"),
+    errors.NoRoomError: (503, "The service has no room for temporary files"),
+    errors.NotReadyError: (503, "The service is not ready"),
+    errors.BusyError: (503, "The service is busy"),
     # Nobody reads it; the log does.
-    errors.ClientGoneError: _Answer(499, "client_gone", "The client has gone"),
+    errors.ClientGoneError: (499, "The client has gone"),
 }
+ANSWERS = {kind: _Answer(status, kind.code, title) for kind, (status, title) in _STATUSES.items()}
 # What the server says of a request that never reaches the application.
 NOT_HTTP = _Answer(400, "malformed_request", "The request is malformed")
 _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="karyometer"'},
     503: {"Retry-After": str(RETRY_AFTER_S)},
 }
+_OPTIONS = SegmentQuery.model_fields | EffectsQuery.model_fields
 _HTTP_DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "{path} does not answer {method}; GET /docs lists what it answers.",
@@ -105,19 +111,38 @@ def domain_problem(exc: errors.KaryometerError) -> JSONResponse:
 
 async def _option_error(_: Request, exc: RequestValidationError) -> JSONResponse:
     error = exc.errors()[0]
-    name = str(error["loc"][1])
-    if name in SegmentQuery.model_fields and error["type"] != "extra_forbidden":
-        values = (SegmentQuery.model_fields[name].description or "").partition(": ")[0]
+    place = [str(part) for part in error["loc"][1:]]
+    name = next((part for part in place if part in _OPTIONS), None)
+    if error["type"] == "json_invalid":
+        detail = "The body is no JSON that can be read."
+    elif error["type"] == "extra_forbidden":
+        detail = f"There is no option {place[-1]!r} here; GET /docs lists the options."
+    elif name is not None:
+        values = (_OPTIONS[name].description or "").partition(": ")[0]
         detail = f"Option {name} does not take {error['input']!r}; give {values}."
     else:
-        detail = f"There is no option {name!r} here; GET /docs lists the options."
+        named = f"{error['loc'][0]} {'.'.join(place)}".strip()
+        detail = f"The {named} is missing or cannot have this value; GET /docs says which it takes."
     return problem(ANSWERS[errors.OptionError], detail)
 
 
 async def _http_error(request: Request, exc: HTTPException) -> JSONResponse:
     status = HTTPStatus(exc.status_code)
     detail = _HTTP_DETAILS.get(status, status.description).format(path=request.url.path, method=request.method)
-    return problem(_Answer(status, status.name.lower(), status.phrase), detail, exc.headers)
+    headers = (_allowed(request) if status == HTTPStatus.METHOD_NOT_ALLOWED else None) or exc.headers
+    return problem(_Answer(status, status.name.lower(), status.phrase), detail, headers)
+
+
+def _allowed(request: Request) -> dict[str, str] | None:
+    """What the path answers, over all its routes; FastAPI tells of one alone."""
+    described = request.app.openapi()["paths"]
+    methods = {
+        method.upper()
+        for path, operations in described.items()
+        if compile_path(path)[0].match(request.url.path)
+        for method in operations
+    }
+    return {"Allow": ", ".join(sorted(methods))} if methods else None
 
 
 def unexpected_error(request: Request, exc: Exception) -> JSONResponse:

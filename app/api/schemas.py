@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.evaluation.matching import Matching
 from app.export.formats import FILE_FORMATS, FileFormat
 from app.options import SegmentationOptions
+from app.statistics.effects import Test
+from app.statistics.multiplicity import Correction
 
 Format = Literal["json"] | FileFormat
 Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]
@@ -39,6 +41,30 @@ class EvaluateQuery(SegmentationOptions):
         description="a number from 0, or `max`: which page (z, t) of a stack is segmented, or the brightest of all "
         "pages; without it the first",
     )
+
+
+class EffectsQuery(BaseModel):
+    """The options of `POST /effects`: what is asked of a table."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    endpoint: tuple[str, ...] = Field(
+        ("count",),
+        min_length=1,
+        max_length=50,
+        description="a column of numbers, repeated for several: what was measured; p is corrected for several",
+    )
+    control: str | None = Field(
+        None, description="a condition: the negative control, where the column `control` does not say"
+    )
+    replicate: str | None = Field(
+        None, description="a column: its values are the replicates, such as `well`, `plate` or `replicate`"
+    )
+    block: str | None = Field(
+        None, description="a column, or `none`: its values, such as plates or days, are what treated and control share"
+    )
+    correction: Correction = Field("holm", description="holm or benjamini-hochberg: how p is corrected for endpoints")
+    test: Test = Field("t", description="t, rank or permutation: the test; rank and permutation need more replicates")
 
 
 class _Answer(BaseModel):
@@ -118,7 +144,7 @@ class Nucleus(_Answer):
     intensity_max: float
     intensity_std: float
     intensity_sum: float = Field(description="of all its pixels, nothing subtracted")
-    intensity_background: float | None = Field(description="the median close around the nucleus")
+    intensity_background: float | None = Field(description="the median close around the nucleus, without padding")
     intensity_integrated: float | None = Field(
         description="the sum of what lies above that background: intensity_sum - area_px * intensity_background"
     )
@@ -157,7 +183,7 @@ class Summary(_Answer):
     density_per_mm2: float | None = Field(description="null without a pixel size")
     intensity_mean: Centre = Field(description="over nuclei")
     intensity_integrated: Centre = Field(description="over nuclei; each nucleus's own background is subtracted")
-    intensity_background: float | None = Field(description="median of all pixels outside nuclei")
+    intensity_background: float | None = Field(description="median of all pixels outside nuclei and padding")
 
 
 class ImageWarning(_Answer):

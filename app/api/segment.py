@@ -1,5 +1,6 @@
 """`POST /segment`: an image in; a mask, a count and a table out."""
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from app.api.schemas import MEDIA_TYPES, Format, SegmentQuery, SegmentResponse, 
 from app.engine.engine import Engine
 from app.engine.result import Evaluation, PlaneResult, Result
 from app.errors import OptionError
+from app.export.description import image_info
 from app.export.formats import FileFormat, encode, needs_whole, write
 from app.reading.memmap import disk_full_told
 
@@ -112,7 +114,7 @@ def _body(
     start = time.perf_counter()
     body: dict[str, Any] = {
         "count": plane.count,
-        "image": answers.image_info(upload, plane),
+        "image": image_info(plane, hashlib.sha256(upload.image).hexdigest()),
         **{name: answers.included(plane, name) for name in query.include},
         "summary": plane.summary,
         "warnings": answers.warnings(plane, evaluation),

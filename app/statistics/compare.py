@@ -120,7 +120,8 @@ def compare_with_control(groups: Groups, control: Values) -> dict[str, Compariso
     family = {label: values for label, values in groups.items() if min(values.size, control.size) >= FEWEST_REPLICATES}
     several = len(family) > 1
     contrasts = on_both_scales(dunnett if several else welch, family, control)
-    unequal = _unequal_variances([*family.values(), control]) if several else ()
+    pooled = [*family.values(), control]
+    unequal = _unequal_variances(pooled) if several else ()
     compared = {}
     for label, values in groups.items():
         degrees_of_freedom = values.size + control.size - 2
@@ -132,7 +133,13 @@ def compare_with_control(groups: Groups, control: Values) -> dict[str, Compariso
             contrasts.get(label),
             g=hedges_g(values.mean() - control.mean(), deviation, degrees_of_freedom) if deviation else None,
             ssmd_value=ssmd(values, control),
-            power=_power(deviation, values, control, len(family), paired=False),
+            power=_power(
+                pooled_deviation(pooled) if label in family else deviation,
+                float(control.mean()),
+                (values.size, control.size),
+                len(family),
+                sum(one.size - 1 for one in pooled) if label in family else degrees_of_freedom,
+            ),
             warnings=unequal if label in family else (),
         )
     return compared
@@ -174,7 +181,7 @@ def compare_in_blocks(groups: Groups, control: Values) -> dict[str, Comparison]:
             contrasts.get(label),
             g=hedges_g((ours - theirs).mean(), within, ours.size - 1) if within and ours.size > 1 else None,
             ssmd_value=float((ours - theirs).mean() / deviation) if deviation else None,
-            power=_power(deviation, ours, theirs, len(family), paired=True),
+            power=_power(deviation, float(theirs.mean()), (ours.size, None), len(family), ours.size - 1),
             warnings=(),
             paired=True,
         )
@@ -227,12 +234,14 @@ def _estimate(value: float, contrast: Contrast | None, is_ratio: bool) -> Estima
     return Estimate(value, contrast.standard_error, contrast.reference, is_ratio)
 
 
-def _power(deviation: float, treated: Values, control: Values, n_comparisons: int, *, paired: bool) -> PowerNote | None:
-    n_treated, n_control = treated.size, None if paired else control.size
-    degrees_of_freedom = treated.size - 1 + (0 if paired else control.size - 1)
+def _power(
+    deviation: float, control_mean: float, sizes: tuple[int, int | None], n_comparisons: int, degrees_of_freedom: int
+) -> PowerNote | None:
+    """The note of a comparison; `sizes` are those of the groups, None the control's where they are pairs."""
     if not deviation or degrees_of_freedom < 1:
         return None
-    return power_note(deviation, float(control.mean()), n_treated, n_control, ALPHA / max(n_comparisons, 1))
+    alpha = ALPHA / max(n_comparisons, 1)
+    return power_note(deviation, control_mean, *sizes, alpha, degrees_of_freedom)
 
 
 def _shortfalls(

@@ -17,6 +17,7 @@ N_SHAPE = 4
 # exp of more overflows.
 _LARGEST_EXPONENT = 500.0
 _STEEPEST = 50.0
+_ROUNDING = 1e-9
 _MOST_GRID_DOSES = 400
 # The slopes that are told apart: below the first a response hardly turns within any range of doses, the last is a step.
 SLOPE_LIMITS = (math.log(1e-2), math.log(1e2))
@@ -48,7 +49,8 @@ class LogLogistic:
 
         def predict(parameters: NDArray[Any]) -> NDArray[Any]:
             start, end, log_effective, log_slope = self._shape(parameters)
-            response = start + (end - start) * self._share(log_effective, log_slope, percent)
+            share = self._share(log_effective, log_slope, percent)[self._levels[1]]
+            response = start + (end - start) * share
             shifted: NDArray[Any] = response + self.shifts @ parameters[N_SHAPE - self._n_known :]
             return shifted
 
@@ -68,11 +70,10 @@ class LogLogistic:
         The other parameters are linear then: a regression on the share of the effect, in closed form.
         """
         share = self._share(log_dose[:, None], log_slope[:, None], percent).T
-        basis = self._basis
+        basis, of_levels = self._basis, self._levels_beside_basis
         left = response - (self.start or 0.0)
         left = left - basis @ (basis.T @ left)
-        share = share - basis @ (basis.T @ share)
-        explained, scale = left @ share, np.einsum("nk,nk->k", share, share)
+        explained, scale = (left @ of_levels) @ share, ((of_levels.T @ of_levels @ share) * share).sum(axis=0)
         gained = np.divide(explained**2, scale, out=np.zeros_like(scale), where=scale > 1e-12)
         remaining: Values = np.maximum(left @ left - gained, 0.0)
         return remaining
@@ -81,8 +82,11 @@ class LogLogistic:
         """Parameters to begin a fit with: the best of a grid of doses and slopes."""
         log_doses = self.log_dose_grid(0.0)
         doses, slopes = (grid.ravel() for grid in np.meshgrid(log_doses, SLOPE_GRID))
-        best = int(self.sum_of_squares(response, doses, slopes).argmin())
-        share = self._share(doses[best : best + 1], slopes[best : best + 1], 50.0)
+        sums = self.sum_of_squares(response, doses, slopes)
+        # A step between two doses fits anywhere between them, and rounding would choose: the middle is taken.
+        fitting = np.flatnonzero(sums <= sums.min() * (1 + _ROUNDING))
+        best = int(fitting[fitting.size // 2])
+        share = self._share(doses[best : best + 1], slopes[best : best + 1], 50.0)[self._levels[1]]
         known = [share] if self.start is not None else [1 - share, share]
         offset = 0.0 if self.start is None else self.start * (1 - share)
         linear = np.linalg.lstsq(np.column_stack([*known, self.shifts]), response - offset)[0]
@@ -97,13 +101,13 @@ class LogLogistic:
         return np.linspace(doses[0] - beyond, doses[-1] + beyond, n)
 
     def _share(self, log_effective: NDArray[Any], log_slope: NDArray[Any], percent: float) -> NDArray[Any]:
-        """The part of the effect that each dose has, `(N,)` or `(K, N)`."""
-        doses, dose_of = self._levels
+        """The part of the effect that each of the L different doses has, `(L,)` or `(K, L)`."""
+        doses = self._levels[0]
         log_dose = np.log(np.where(doses > 0, doses, 1.0))
         slope = np.exp(_clipped(log_slope, _STEEPEST))
         exponent = -slope * (log_dose - log_effective) - math.log(percent / (100 - percent))
-        share = np.where(doses > 0, 1 / (1 + np.exp(_clipped(exponent, _LARGEST_EXPONENT))), 0.0)
-        return share[..., dose_of]
+        share: NDArray[Any] = np.where(doses > 0, 1 / (1 + np.exp(_clipped(exponent, _LARGEST_EXPONENT))), 0.0)
+        return share
 
     @cached_property
     def _levels(self) -> tuple[Values, NDArray[np.intp]]:
@@ -117,6 +121,14 @@ class LogLogistic:
         others = self.shifts if self.start is not None else np.column_stack([np.ones(self.dose.size), self.shifts])
         basis: Values = np.linalg.qr(others)[0]
         return basis
+
+    @cached_property
+    def _levels_beside_basis(self) -> Values:
+        """`(N, L)`: which of the different doses each response has, without what the basis explains."""
+        doses, dose_of = self._levels
+        member = (dose_of[:, None] == np.arange(doses.size)).astype(np.float64)
+        beside: Values = member - self._basis @ (self._basis.T @ member)
+        return beside
 
     @property
     def _n_known(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from app.errors import TableError
-from app.statistics.aggregate import Values
+from app.statistics.aggregate import Values, group_index
 from app.statistics.dunnett import Dunnett
 from app.statistics.families import NO_BLOCK, Compared, compared
 from app.statistics.multiplicity import Correction, adjust
@@ -49,7 +49,11 @@ class EffectOptions:
     test: Test = "t"
 
 
-def effects(table: Mapping[str, Sequence[Any]], options: EffectOptions = EffectOptions()) -> Effects:
+def effects(
+    table: Mapping[str, Sequence[Any]],
+    options: EffectOptions = EffectOptions(),
+    most_comparisons: int | None = None,
+) -> Effects:
     """What the treatments of a table did.
 
     Parameters
@@ -60,6 +64,8 @@ def effects(table: Mapping[str, Sequence[Any]], options: EffectOptions = EffectO
         `positive`); and the endpoints. Empty cells and NA are missing.
     options
         What is asked.
+    most_comparisons
+        Conditions and doses, times endpoints, that are answered at once.
 
     Raises
     ------
@@ -78,10 +84,18 @@ def effects(table: Mapping[str, Sequence[Any]], options: EffectOptions = EffectO
     >>> effect.n_treated, effect.difference, round(effect.p_value, 4)
     (3, -18.0, 0.0097)
     """
+    if len(set(options.endpoints)) < len(options.endpoints):
+        raise TableError("An endpoint was named twice; name each once.")
     if not options.endpoints:
         raise TableError("No endpoint was named; name at least one column of numbers.")
     named = {name for name in (options.replicate, options.block) if name not in (None, NO_BLOCK, *LABELS)}
     wells = well_table(table, options.endpoints, options.control, sorted(filter(None, named)))
+    n_groups = len(group_index(wells.condition.tolist(), np.nan_to_num(wells.dose, nan=-1).tolist())[0])
+    if most_comparisons is not None and n_groups * len(options.endpoints) > most_comparisons:
+        raise TableError(
+            f"The table has {n_groups} conditions and doses and {len(options.endpoints)} endpoints were asked for; "
+            f"{most_comparisons} comparisons are made at once. Ask for fewer endpoints, or send parts of the table."
+        )
     answers = [_endpoint(wells, endpoint, options) for endpoint in options.endpoints]
     return Effects(
         version=VERSION,

@@ -149,7 +149,7 @@ def _family(
 
 def _side_by_side(wells: WellTable, values: Values, groups: list[_Group], unit: str) -> Iterator[Compared]:
     """Groups with the same controls, replicate by replicate."""
-    unit_of = _unit_index(wells, unit)
+    unit_of = unit_index(wells, unit)
     treated = {str(index): _means(values, unit_of, group.treated) for index, group in enumerate(groups)}
     control = _means(values, unit_of, groups[0].control)
     comparisons = compare_with_control(treated, control)
@@ -161,7 +161,7 @@ def _in_blocks(
     wells: WellTable, values: Values, groups: list[_Group], members: Mask, block: str, finest: str
 ) -> Iterator[Compared]:
     """Groups and controls, block by block."""
-    block_of, replicate_of = _unit_index(wells, block), _unit_index(wells, finest)
+    block_of, replicate_of = unit_index(wells, block), unit_index(wells, finest)
     control = _means(values, block_of, np.any([group.control for group in groups], axis=0), of=members)
     treated = {str(index): _means(values, block_of, group.treated, of=members) for index, group in enumerate(groups)}
     shared = {label: np.isfinite(means) & np.isfinite(control) for label, means in treated.items()}
@@ -198,7 +198,7 @@ def _finest(wells: WellTable, replicate: str | None) -> str:
     return replicate or ("replicate" if wells.labels["replicate"].astype(bool).any() else "well")
 
 
-def _unit_index(wells: WellTable, column: str) -> NDArray[np.intp]:
+def unit_index(wells: WellTable, column: str) -> NDArray[np.intp]:
     """`(N,)` which replicate, or block, each well is of. Wells without one are their own."""
     names = wells.labels[column]
     own = [f"{plate}/{well}" for plate, well in zip(wells.plate, wells.well)]

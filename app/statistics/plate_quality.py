@@ -23,6 +23,8 @@ _FEWEST_FOR_OUTLIERS = 12
 FEWEST_NUCLEI = 50
 # A part of the sum of squares below which residuals are rounding.
 _ROUNDING = 1e-20
+# Positions go from 0 to 1; wells that differ by less lie in the same place.
+_SAME_PLACE = 1e-9
 
 
 def z_prime(negative: Values, positive: Values, robust: bool = False) -> float | None:
@@ -97,10 +99,9 @@ def position_effects(
         Rows and columns of the plate; without it the smallest usual plate that holds the wells.
     """
     rows, columns, edge = _positions(wells, shape)
-    labels, of = np.unique(np.asarray(condition), return_inverse=True)
-    conditions = (of[:, None] == np.arange(labels.size)).astype(np.float64)
-    edge_test = _f_test(values, conditions, edge[:, None])
-    gradient_test = _f_test(values, conditions, np.column_stack([rows, columns]))
+    condition_of = np.unique(np.asarray(condition), return_inverse=True)[1]
+    edge_test = _f_test(values, condition_of, edge[:, None])
+    gradient_test = _f_test(values, condition_of, np.column_stack([rows, columns]))
     if edge_test is None and gradient_test is None:
         return PositionEffects(None, None, None, None, None, (_NOT_TESTABLE,))
     found, mean = [], float(values.mean())
@@ -130,22 +131,32 @@ def _positions(wells: Sequence[str], shape: tuple[int, int] | None) -> tuple[Val
     return rows, columns, at_edge(wells, shape).astype(np.float64)
 
 
-def _f_test(values: Values, conditions: Values, positions: Values) -> tuple[list[float], float] | None:
-    """Coefficients of the positions and p of all being 0, beside the conditions; None where these are the same."""
-    design = np.column_stack([conditions, positions])
+def _f_test(values: Values, condition_of: NDArray[np.intp], positions: Values) -> tuple[list[float], float] | None:
+    """Coefficients of the positions and p of all being 0, beside the conditions; None where these are the same.
+
+    What is left of a linear model of the conditions are the distances from their means; the positions are fitted to
+    these (Frisch and Waugh 1933).
+    """
+    wells, places = (_within(columns, condition_of) for columns in (values[:, None], positions))
     n_positions = positions.shape[1]
-    degrees_of_freedom = values.size - design.shape[1]
-    if np.linalg.matrix_rank(design) < design.shape[1] or degrees_of_freedom < 1:
+    degrees_of_freedom = values.size - (int(condition_of.max()) + 1) - n_positions
+    if np.linalg.matrix_rank(places, tol=_SAME_PLACE) < n_positions or degrees_of_freedom < 1:
         return None
-    coefficients = np.linalg.lstsq(design, values)[0]
-    left, simpler_left = (
-        float(((values - model @ np.linalg.lstsq(model, values)[0]) ** 2).sum()) for model in (design, conditions)
-    )
-    found = coefficients[-n_positions:].tolist()
+    coefficients = np.linalg.lstsq(places, wells[:, 0])[0]
+    simpler_left, left = (float((rest**2).sum()) for rest in (wells, wells[:, 0] - places @ coefficients))
+    found = coefficients.tolist()
     if left <= _ROUNDING * float((values**2).sum()):
         return found, 1.0 if simpler_left <= _ROUNDING * float((values**2).sum()) else 0.0
     statistic = (simpler_left - left) / n_positions / (left / degrees_of_freedom)
     return found, float(f_distribution.sf(statistic, n_positions, degrees_of_freedom))
+
+
+def _within(columns: Values, condition_of: NDArray[np.intp]) -> Values:
+    """Columns, `(N, K)`, less the means of their conditions."""
+    n = np.bincount(condition_of)
+    sums = np.stack([np.bincount(condition_of, column) for column in columns.T], axis=1)
+    within: Values = columns - (sums / n[:, None])[condition_of]
+    return within
 
 
 def modified_z(values: Values) -> Values:

@@ -42,7 +42,13 @@ class PowerNote:
     alpha: float = ALPHA
 
 
-def power_of_t(effect: float, n_treated: int, n_control: int | None, alpha: float = ALPHA) -> float:
+def power_of_t(
+    effect: float,
+    n_treated: int,
+    n_control: int | None,
+    alpha: float = ALPHA,
+    degrees_of_freedom: int | None = None,
+) -> float:
     """Power of a two-sided t test.
 
     Parameters
@@ -51,6 +57,8 @@ def power_of_t(effect: float, n_treated: int, n_control: int | None, alpha: floa
         True difference in standard deviations: of the replicates, or, of pairs, of the differences.
     n_treated, n_control
         Replicates; `n_control` None means `n_treated` pairs.
+    degrees_of_freedom
+        Of the standard deviation, where more groups than these two tell it; else those of the two.
 
     Examples
     --------
@@ -58,27 +66,40 @@ def power_of_t(effect: float, n_treated: int, n_control: int | None, alpha: floa
     0.8
     """
     if n_control is None:
-        degrees_of_freedom, noncentrality = n_treated - 1, effect * math.sqrt(n_treated)
+        of_these, noncentrality = n_treated - 1, effect * math.sqrt(n_treated)
     else:
-        degrees_of_freedom = n_treated + n_control - 2
+        of_these = n_treated + n_control - 2
         noncentrality = effect / math.sqrt(1 / n_treated + 1 / n_control)
+    degrees_of_freedom = degrees_of_freedom or of_these
     critical = Student(degrees_of_freedom).critical(1 - alpha)
     missed = noncentral_t_cdf(critical, degrees_of_freedom, noncentrality)
     return 1 - missed + noncentral_t_cdf(-critical, degrees_of_freedom, noncentrality)
 
 
-def detectable_effect(n_treated: int, n_control: int | None, power: float = POWER, alpha: float = ALPHA) -> float:
+def detectable_effect(
+    n_treated: int,
+    n_control: int | None,
+    power: float = POWER,
+    alpha: float = ALPHA,
+    degrees_of_freedom: int | None = None,
+) -> float:
     """The true difference, in standard deviations, that a two-sided t test finds with probability `power`.
+
+    Parameters are those of `power_of_t`.
 
     Examples
     --------
     >>> [round(detectable_effect(n, n), 2) for n in (3, 4, 6, 8, 12)]
     [3.07, 2.38, 1.8, 1.51, 1.2]
     """
+
+    def lacking(effect: float) -> float:
+        return power - power_of_t(effect, n_treated, n_control, alpha, degrees_of_freedom)
+
     highest = 1.0
-    while power_of_t(highest, n_treated, n_control, alpha) < power:
+    while lacking(highest) > 0:
         highest *= 2
-    return float(brentq(lambda effect: power_of_t(effect, n_treated, n_control, alpha) - power, 0, highest, xtol=1e-8))
+    return float(brentq(lacking, 0, highest, xtol=1e-8))
 
 
 def replicates_needed(effect: float, paired: bool = False, power: float = POWER, alpha: float = ALPHA) -> int | None:
@@ -105,7 +126,12 @@ def replicates_needed(effect: float, paired: bool = False, power: float = POWER,
 
 
 def power_note(
-    standard_deviation: float, control_mean: float, n_treated: int, n_control: int | None, alpha: float = ALPHA
+    standard_deviation: float,
+    control_mean: float,
+    n_treated: int,
+    n_control: int | None,
+    alpha: float = ALPHA,
+    degrees_of_freedom: int | None = None,
 ) -> PowerNote:
     """The note that belongs into every answer.
 
@@ -119,8 +145,11 @@ def power_note(
         Replicates, two or more; `n_control` None means `n_treated` pairs.
     alpha
         Of one comparison: divide it by their number where several share a control.
+    degrees_of_freedom
+        See `power_of_t`.
     """
-    difference = detectable_effect(n_treated, n_control, alpha=alpha) * standard_deviation
+    effect = detectable_effect(n_treated, n_control, alpha=alpha, degrees_of_freedom=degrees_of_freedom)
+    difference = effect * standard_deviation
     percent = needed = None
     if control_mean > 0:
         percent = 100 * difference / control_mean

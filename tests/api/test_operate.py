@@ -51,6 +51,7 @@ def test_openapi_names_both_ways_to_upload(client: TestClient) -> None:
         "threshold",
         "split_touching",
         "min_area_px",
+        "min_confidence",
         "exclude_border",
         "pixel_size_um",
         "channel",

@@ -50,7 +50,14 @@ def test_json_holds_count_mask_and_table(client: TestClient) -> None:
 
 
 def test_options_are_applied_and_echoed(client: TestClient) -> None:
-    body = post(client, quality="best", threshold="0.4", exclude_border=True, pixel_size_um=0.5, min_area_px=7).json()
+    asked: dict[str, Any] = {
+        "quality": "best",
+        "threshold": "0.4",
+        "exclude_border": True,
+        "pixel_size_um": 0.5,
+        "min_area_px": 7,
+    }
+    body = post(client, **asked, min_confidence=0.1).json()
     assert body["count"] == 2
     assert body["nuclei"][0]["area_um2"] == body["nuclei"][0]["area_px"] / 4
     assert body["image"]["pixel_size_um"] == 0.5
@@ -59,6 +66,7 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
         "threshold": 0.4,
         "split_touching": True,
         "min_area_px": 7,
+        "min_confidence": 0.1,
         "exclude_border": True,
         "pixel_size_um": 0.5,
         "scale": "auto",
@@ -70,6 +78,7 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
         "scene": None,
         "threshold_applied": 0.4,
         "min_area_px_applied": 7,
+        "min_confidence_applied": 0.1,
         "scale_applied": 1.0,
         "pixel_size_um_applied": 0.5,
         "pixel_height_um_applied": 0.5,
@@ -80,6 +89,16 @@ def test_options_are_applied_and_echoed(client: TestClient) -> None:
     }
     assert body["provenance"]["model"] == {"name": "fake", "version": "1", "sha256": fakes.DIGEST, "dtype": "float32"}
     assert set(body["provenance"]["timing_ms"]) == {"decode", "predict", "split", "measure", "encode"}
+
+
+def test_doubtful_nuclei_are_dropped_where_that_is_asked(client: TestClient) -> None:
+    found = post(client, min_confidence=0).json()["nuclei"]
+    least = max(nucleus["confidence"] for nucleus in found)
+    kept = post(client, min_confidence=least).json()["nuclei"]
+    assert [nucleus["confidence"] for nucleus in kept] == [
+        one["confidence"] for one in found if one["confidence"] >= least
+    ]
+    assert post(client, min_confidence=1).json()["count"] == 0
 
 
 def test_pixels_that_are_not_square_have_two_sides(client: TestClient) -> None:

@@ -570,4 +570,11 @@ def test_any_table_is_answered_or_refused(
         answer = effects(table_of(rows), options)
     except TableError:
         return
-    json.dumps(answer.as_dict(), allow_nan=False)
+    assert answer.n_wells == len(rows)
+    assert set(answer.plates) == {row["plate"] for row in rows}
+    assert json.loads(json.dumps(answer.as_dict(), allow_nan=False)) == answer.as_dict()
+    for one in answer.endpoints[0].comparisons:
+        assert one.p_value is None or 0 <= one.p_value <= 1
+        if one.difference_interval is not None:
+            low, high = one.difference_interval
+            assert low is None or high is None or low <= one.difference <= high

@@ -64,6 +64,7 @@ def test_one_command_writes_it_into_the_card(
     monkeypatch.setattr("training.count_doubt.N_CORRUPTIONS", 1)
     monkeypatch.setattr("training.count_doubt.N_TRAIN", 1)
     monkeypatch.setattr("training.count_doubt.LEAST_OF_EACH", 0)
+    monkeypatch.setattr("training.min_confidence.FEWEST_IMAGES", 1)
     model = copytree(tiny_crops_model, tmp_path / "fast" / "1")
     assert read_model_card(model).calibration.count_doubt is None
     assert main(["calibrate", "--model", str(model), "--data", str(kaggle), "--splits", str(splits)]) == 0

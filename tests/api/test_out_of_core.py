@@ -80,7 +80,7 @@ def test_no_temporary_file_stays_where_something_is_wrong(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_streamed_is_counted(client: TestClient) -> None:
+def test_what_is_worked_on_out_of_core_is_counted(client: TestClient) -> None:
     post(client, format="csv")
     metrics = client.get("/metrics").text
     assert f"karyometer_pixels_total {SCENE.size:.1f}" in metrics
