@@ -60,14 +60,12 @@ class Experiments:
             return self._store
 
     def _open(self, engine: Engine) -> Store:
-        held = ExitStack()
-        try:
-            store = held.enter_context(open_store(self._settings))
-            held.enter_context(coordinated(self._settings, store, Maker.of(engine.model), self._start_cluster))
-        except BaseException:
-            held.close()
-            raise
-        self._held = held
+        # What was opened is closed again where the rest fails.
+        opening = ExitStack()
+        with opening:
+            store: Store = opening.enter_context(open_store(self._settings))
+            opening.enter_context(coordinated(self._settings, store, Maker.of(engine.model), self._start_cluster))
+            self._held = opening.pop_all()
         return store
 
     @property

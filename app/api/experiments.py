@@ -3,6 +3,7 @@
 import asyncio
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -29,13 +30,11 @@ from app.api.experiment_state import MineDependency, OwnerDependency, StoreDepen
 from app.api.meter import MeterDependency, get_meter
 from app.api.uploads import claimed_bytes, in_time, limited
 from app.errors import ChannelNeededError, EmptyUploadError, KaryometerError, MalformedUploadError, OptionError
-from app.experiments.experiment import Exclusion
 from app.experiments.intake import Fate, add_bytes, add_zip, clean_name, is_wanted
 from app.experiments.layouts.fields import is_sidecar
 from app.experiments.layouts.layout import read_layout
 from app.experiments.plan import plan
 from app.experiments.store import Store
-from app.experiments.work import Work
 from app.experiments.worker import Maker
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -282,7 +281,7 @@ async def put_layout(
     def kept() -> dict[str, Any]:
         read_layout(data, filename, dose_unit)
         store.set_layout(mine.id, store.files.add(data), filename, dose_unit)
-        return status_of(store, plan(store, Work(store.database, store.files), mine.id), engine)
+        return status_of(store, plan(store, mine.id), engine)
 
     return await asyncio.to_thread(kept)
 
@@ -298,11 +297,11 @@ def close(
     """What the files are is understood now at the latest: what forbids that is told, and it stays open."""
     if nuclear_channel is not None:
         store.set_nuclear_channel(mine.id, nuclear_channel)
-    planned = plan(store, Work(store.database, store.files), mine.id)
+    planned = plan(store, mine.id)
     if planned.problem and planned.problem["code"] == ChannelNeededError.code:
         raise ChannelNeededError(planned.problem["message"])
     store.close(mine.id, expected)
-    return status_of(store, plan(store, Work(store.database, store.files), mine.id), engine)
+    return status_of(store, plan(store, mine.id), engine)
 
 
 @router.post("/{experiment_id}/start", summary="Begin to measure", response_model=ExperimentStatus, responses=PROBLEMS)
@@ -354,8 +353,4 @@ def exclude(body: ExclusionBody, mine: MineDependency, store: StoreDependency) -
 )
 def exclusions(mine: MineDependency, store: StoreDependency) -> dict[str, Any]:
     """The oldest first."""
-    return {"exclusions": [_told(one) for one in store.exclusions(mine.id)]}
-
-
-def _told(exclusion: Exclusion) -> dict[str, Any]:
-    return {name: getattr(exclusion, name) for name in ("plate", "well", "image", "reason", "created")}
+    return {"exclusions": [asdict(one) for one in store.exclusions(mine.id)]}

@@ -20,7 +20,6 @@ from app.experiments.reports.compare import Compared, write_compared
 from app.experiments.reports.conclusion import conclude, shown_images
 from app.experiments.store import Store
 from app.experiments.tables import Names, TableName, Tables
-from app.experiments.work import Work
 from app.experiments.worker import Maker
 from app.export.atomic import atomic_file
 from app.inference.load import load_model
@@ -91,7 +90,7 @@ def measure_folder(
         experiment_id, _ = store.create("", folder.resolve().name, options, maker, nuclear_channel=nuclear_channel)
         _add(store, experiment_id, folder, layout, dose_unit)
         store.close(experiment_id)
-        experiment = plan(store, Work(store.database, store.files), experiment_id)
+        experiment = plan(store, experiment_id)
         if experiment.problem:
             raise ChannelNeededError(experiment.problem["message"].replace("nuclear_channel", "--nuclear-channel"))
         with coordinated(settings, store, maker):

@@ -20,7 +20,7 @@ _ASSUMED = (
 )
 
 
-def plan(store: Store, work: Work, experiment_id: str) -> Experiment:
+def plan(store: Store, experiment_id: str) -> Experiment:
     """Understand an experiment's files as they are now.
 
     Returns
@@ -29,6 +29,7 @@ def plan(store: Store, work: Work, experiment_id: str) -> Experiment:
         Its `problem` says why they cannot be understood, if they cannot: its images are those of before then. Its
         `notes` say what matched nothing or is there twice.
     """
+    work = Work(store.database, store.files)
     experiment = store.experiment(experiment_id)
     digests = work.file_digests(experiment_id)
     try:

@@ -93,7 +93,7 @@ class Coordinator:
     def turn(self) -> bool:
         """Do what there is to do now; whether there was anything."""
         for experiment_id in self._work.unplanned():
-            plan(self._store, self._work, experiment_id)
+            plan(self._store, experiment_id)
         self._sweep()
         runnable = self._work.runnable(self._maker)
         if runnable and self._cluster is None:

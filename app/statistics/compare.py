@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import bartlett
 
 from app.statistics.contrasts import (
     Contrast,
@@ -277,6 +276,9 @@ def _shortfalls(
 
 
 def _unequal_variances(groups: Sequence[Values]) -> tuple[StatisticsWarning, ...]:
+    # Each start would wait for it.
+    from scipy.stats import bartlett
+
     varying = [values for values in groups if deviation_of(values)]
     if len(varying) == len(groups) and bartlett(*groups).pvalue >= _UNEQUAL:
         return ()

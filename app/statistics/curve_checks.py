@@ -4,12 +4,11 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.stats import f as f_distribution
 
 from app.statistics.curves import Values
 from app.statistics.least_squares import Fit
 from app.statistics.power import ALPHA
-from app.statistics.results import Interval, StatisticsWarning, Student
+from app.statistics.results import Interval, StatisticsWarning, Student, f_test
 
 # The part of the effect that the outermost doses should show at least, or at most.
 _PLATEAU_REACHED = 0.8
@@ -27,7 +26,7 @@ def f_test_p_value(simpler_sum_of_squares: float, n_simpler: int, found: Fit) ->
         return 1.0
     if found.residual_variance == 0:
         return 0.0
-    return float(f_distribution.sf(gained / n_gained / found.residual_variance, n_gained, found.degrees_of_freedom))
+    return f_test(gained / n_gained / found.residual_variance, n_gained, found.degrees_of_freedom)
 
 
 def lack_of_fit_p_value(dose: Values, response: Values, found: Fit) -> float | None:
@@ -40,7 +39,7 @@ def lack_of_fit_p_value(dose: Values, response: Values, found: Fit) -> float | N
     if n_within < 1 or n_lacking < 1 or within == 0:
         return None
     lacking = max(found.residual_sum_of_squares - within, 0.0)
-    return float(f_distribution.sf(lacking / n_lacking / (within / n_within), n_lacking, n_within))
+    return f_test(lacking / n_lacking / (within / n_within), n_lacking, n_within)
 
 
 def shape_warnings(dose: Values, response: Values, effect: float) -> Iterator[StatisticsWarning]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
 
 from app.statistics.effect_size import MAD_TO_SD, centre_and_deviation
 from app.statistics.power import ALPHA
-from app.statistics.results import StatisticsWarning
+from app.statistics.results import StatisticsWarning, f_test
 from app.statistics.wells import at_edge, plate_shape, well_positions
 
 Values = NDArray[np.float64]
@@ -148,7 +147,7 @@ def _f_test(values: Values, condition_of: NDArray[np.intp], positions: Values) -
     if left <= _ROUNDING * float((values**2).sum()):
         return found, 1.0 if simpler_left <= _ROUNDING * float((values**2).sum()) else 0.0
     statistic = (simpler_left - left) / n_positions / (left / degrees_of_freedom)
-    return found, float(f_distribution.sf(statistic, n_positions, degrees_of_freedom))
+    return found, f_test(statistic, n_positions, degrees_of_freedom)
 
 
 def _within(columns: Values, condition_of: NDArray[np.intp]) -> Values:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import fdtrc, stdtr, stdtrit
 
 LEVEL = 0.95
 # Below this many replicates in a group a standard deviation says next to nothing.
@@ -33,6 +33,17 @@ class Reference(Protocol):
 
     def critical(self, level: float) -> float:
         """What the absolute statistic stays below with probability `level`."""
+
+
+def f_test(statistic: float, n_tested: float, degrees_of_freedom: float) -> float:
+    """The p of a ratio of variances (Fisher's F), of which rounding may have made a negative one.
+
+    Examples
+    --------
+    >>> round(f_test(4.0, 2, 20), 4)
+    0.0346
+    """
+    return float(fdtrc(n_tested, degrees_of_freedom, max(statistic, 0.0)))
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,7 @@ def test_a_result_of_an_earlier_attempt_changes_nothing(room: Room) -> None:
     room.add(other, A01_w1=nuclei(2))
     from app.experiments.plan import plan
 
-    plan(room.store, work, other)
+    plan(room.store, other)
     ((job, _),) = work.claim(other, 1, ())
     outcome = room.cluster._worker.measure(job)
     work.give_back_all()
