@@ -58,9 +58,19 @@ class Experiment:
         return self.revision == self.planned
 
 
-@dataclass(frozen=True)
-class PlannedImage:
-    """One image that is to be measured, as its files and the layout say; see `app.experiments.layouts.fields.Field`."""
+@dataclass(frozen=True, kw_only=True)
+class _PlacedImage:
+    """Which files an image is made of, and where it belongs; empty is what is not known.
+
+    Attributes
+    ----------
+    channels
+        Names of the further channels, and of their files.
+    digests
+        Of the image's file and of the further channels'.
+    key
+        Of its result; see `app.experiments.stored.result_key`.
+    """
 
     image: str
     plate: str
@@ -69,23 +79,21 @@ class PlannedImage:
     plane: str
     channels: tuple[tuple[str, str], ...]
     digests: tuple[str, ...]
-    labels_key: str
     key: str
 
 
-@dataclass(frozen=True)
-class Image:
+@dataclass(frozen=True, kw_only=True)
+class PlannedImage(_PlacedImage):
+    """One image that is to be measured, as its files and the layout say; see `app.experiments.layouts.fields.Field`."""
+
+    labels_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image(_PlacedImage):
     """What has become of an image."""
 
     id: int
-    image: str
-    plate: str
-    well: str
-    site: str
-    plane: str
-    channels: tuple[tuple[str, str], ...]
-    digests: tuple[str, ...]
-    key: str
     state: ImageState
     attempt: int
     error_code: str | None
