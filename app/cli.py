@@ -9,34 +9,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import shtab
 from pydantic import ValidationError
 
-from app import __version__
 from app.api.keys import new_key
 from app.batch import evaluate_files, mean_scores, segment_files, told
+from app.command_line import command_line
 from app.engine.engine import Engine
 from app.errors import KaryometerError, OptionError, OutputError
 from app.experiments.folder import DATA_NAME, measure_folder
-from app.experiments.rendering import TableFormat
 from app.experiments.reports.compare import compare_tables
-from app.experiments.tables import Names
-from app.export.formats import FileFormat
 from app.export.lock import folder_lock
 from app.inference.model_card import read_model_card
 from app.logs import JsonFormatter
 from app.main import create_app
 from app.memory import keep_freed_memory
 from app.options import SegmentationOptions
-from app.reading.pairing import HOW_PAIRED, pair_masks
+from app.reading.pairing import pair_masks
 from app.reading.sources import Failure, Found, find_images
 from app.server import serve
 from app.settings import Settings
 from app.start import open_engine
-from app.statistics.effects import EffectOptions, Test
-from app.statistics.multiplicity import Correction
+from app.statistics.effects import EffectOptions
 from app.watch.memory import Memory, memory_path
 from app.watch.remote import RemoteService
 from app.watch.watch import Watch
@@ -54,193 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     # It mutters about damage that is told, with the file's name, as an error.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], int] = options.command
-    if command is _serve:
+    options = command_line().parse_args(arguments)
+    if options.command == "serve":
         handler.setFormatter(JsonFormatter())
     try:
-        return command(options)
+        return _COMMANDS[options.command](options)
     except KaryometerError as exc:
         logger.error("%s", told(exc))
         return WRONG_USE
     except KeyboardInterrupt:
-        logger.warning("Stopped.%s", " Add --resume to go on." if command in (_segment, _experiment) else "")
+        logger.warning("Stopped.%s", " Add --resume to go on." if options.command in ("segment", "experiment") else "")
         return INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="karyometer", description="Counts and measures cell nuclei.")
-    parser.add_argument("--version", action="version", version=f"karyometer {__version__}")
-    shtab.add_argument_to(parser, help="print a completion script for your shell")
-    commands = parser.add_subparsers(
-        required=True, metavar="{segment,experiment,watch,evaluate,compare,info,serve,key}"
-    )
-    environment = "; ".join(
-        f"KARYOMETER_{name.upper()}, {field.description}" for name, field in Settings.model_fields.items()
-    )
-
-    machine = argparse.ArgumentParser(add_help=False)
-    machine.add_argument("--json", action="store_true", help="answer in JSON")
-    work = argparse.ArgumentParser(add_help=False, parents=[machine])
-    work.add_argument("--model", type=Path, help="the folder of an exported model (the one that is shipped)")
-    work.add_argument("--workers", type=int, default=2, metavar="N", help="images worked on at once (%(default)s)")
-    group = work.add_argument_group("segmentation")
-    for name, field in SegmentationOptions.model_fields.items():
-        group.add_argument(f"--{name.replace('_', '-')}", dest=name, metavar="VALUE", help=field.description)
-
-    asked = argparse.ArgumentParser(add_help=False)
-    group = asked.add_argument_group("statistics")
-    group.add_argument("--endpoint", action="append", metavar="COLUMN", help="what is compared; repeatable (count)")
-    group.add_argument("--control", metavar="CONDITION", help="the negative control, if no column says which it is")
-    group.add_argument("--replicate", metavar="COLUMN", help="whose values are the replicates: well, plate, a column")
-    group.add_argument("--block", metavar="COLUMN", help="what treated and control share: plate, a column, or none")
-    group.add_argument(
-        "--correction", choices=get_args(Correction), default="holm", help="of p for several endpoints (%(default)s)"
-    )
-    group.add_argument(
-        "--test", choices=get_args(Test), default="t", help="rank and permutation need more replicates (%(default)s)"
-    )
-    group.add_argument("--dose-unit", metavar="UNIT", help="of the layout's doses, if it does not say, such as uM")
-
-    segment = commands.add_parser(
-        "segment",
-        parents=[work],
-        help="count and measure the nuclei of images",
-        description="Segment images into a folder: files for each, the joined table nuclei.csv, one row an image in "
-        "summary.csv and, where files failed, errors.csv. Links to folders are followed; hidden files, and files below "
-        "a folder with other endings than those of images, are left out and counted.",
-    )
-    segment.add_argument("paths", nargs="+", metavar="PATH", help="images, folders with images below them, patterns")
-    segment.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
-    segment.add_argument(
-        "--format",
-        action="append",
-        default=[],
-        choices=get_args(FileFormat),
-        help="a file to write for each image, beside its csv; repeatable",
-    )
-    segment.add_argument("--resume", action="store_true", help="leave alone what is already there and still right")
-    segment.set_defaults(command=_segment)
-
-    experiment = commands.add_parser(
-        "experiment",
-        parents=[work, asked],
-        help="measure a plate of images, with its layout",
-        description="Measure the images of a folder as one experiment: which files belong together, and in which well, "
-        "their names say; what each well got, the layout. The tables nuclei, images, wells and conditions go to the "
-        "output. What is measured already is not measured again.",
-    )
-    experiment.add_argument("folder", type=Path, metavar="FOLDER", help="with the images below it")
-    experiment.add_argument("--layout", type=Path, metavar="FILE", help="what each well got, as CSV or TSV")
-    experiment.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
-    experiment.add_argument(
-        "--nuclear-channel", metavar="NAME", help="which channel shows the nuclei, as the files' names call it"
-    )
-    experiment.add_argument(
-        "--format", default="csv", choices=get_args(TableFormat), help="of the tables (%(default)s)"
-    )
-    experiment.add_argument(
-        "--names", default="karyometer", choices=get_args(Names), help="whose names the columns have (%(default)s)"
-    )
-    experiment.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
-    experiment.set_defaults(command=_experiment)
-
-    evaluate = commands.add_parser(
-        "evaluate",
-        parents=[work],
-        help="score images against their masks",
-        description=f"Score the segmentation of images against their masks. {HOW_PAIRED}.",
-    )
-    evaluate.add_argument("images", metavar="IMAGES", help="an image, or a folder of images")
-    evaluate.add_argument("masks", metavar="MASKS", help="its mask, or a folder of masks")
-    evaluate.set_defaults(command=_evaluate)
-
-    _add_watch(commands)
-    _add_compare(commands, machine, asked)
-
-    info = commands.add_parser(
-        "info", parents=[machine], help="what a model is", description="Say what a model is and how well it does."
-    )
-    info.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="its folder (the one that is shipped)")
-    info.set_defaults(command=_info)
-
-    serve = commands.add_parser(
-        "serve",
-        help="start the service",
-        description=f"Start the service. Settings come from the environment: {environment}.",
-    )
-    serve.set_defaults(command=_serve)
-
-    key = commands.add_parser(
-        "key",
-        help="make an API key",
-        description="Make a random API key: its line for the file of keys goes to the standard output, the key itself, "
-        "which is kept nowhere, to the standard error.",
-    )
-    key.add_argument("name", metavar="NAME", help="who it is for")
-    key.set_defaults(command=_key)
-    return parser
-
-
-def _add_watch(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    watch = commands.add_parser(
-        "watch",
-        help="send what an instrument writes to an experiment of a service",
-        description="Send images from a folder that an instrument writes to, each as soon as it has stopped growing, "
-        "to an experiment of a service. When the service cannot be reached, the files wait. A restart goes on. Links "
-        "to folders are not followed. The API key comes from KARYOMETER_API_KEY or a file.",
-    )
-    watch.add_argument("folder", type=Path, metavar="FOLDER", help="the folder that the instrument writes to")
-    watch.add_argument("--server", required=True, metavar="URL", help="the service, such as http://host:8000")
-    watch.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds the API key")
-    to = watch.add_mutually_exclusive_group()
-    to.add_argument("--experiment", metavar="ID", help="an experiment that is there (a new one is made)")
-    to.add_argument("--name", help="what the new experiment is called (the name of the folder)")
-    watch.add_argument("--layout", type=Path, metavar="FILE", help="the layout, which is sent whenever it changes")
-    watch.add_argument(
-        "--nuclear-channel", metavar="NAME", help="which channel shows the nuclei, as the files' names call it"
-    )
-    watch.add_argument(
-        "--settle",
-        type=_seconds,
-        default=5,
-        metavar="SECONDS",
-        help="how long a file must not have changed before it is sent (%(default)s)",
-    )
-    end = watch.add_mutually_exclusive_group()
-    end.add_argument(
-        "--close-after",
-        type=_seconds,
-        metavar="SECONDS",
-        help="close the experiment and end when no new file has come for so long (never)",
-    )
-    end.add_argument(
-        "--once",
-        action="store_const",
-        const=0,
-        dest="close_after",
-        help="send what is there, close the experiment and end",
-    )
-    watch.set_defaults(command=_watch)
-
-
-def _add_compare(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    machine: argparse.ArgumentParser,
-    asked: argparse.ArgumentParser,
-) -> None:
-    compare = commands.add_parser(
-        "compare",
-        parents=[machine, asked],
-        help="say what treatments did, by a table of measurements",
-        description="Compare treated with control by a table with a row a well or image: ours, CellProfiler's, "
-        "Columbus's or your own. Prints the answer and writes effects.json, report.html, figures and tables.",
-    )
-    compare.add_argument("table", type=Path, metavar="TABLE", help="CSV or TSV: measurements, a column an endpoint")
-    compare.add_argument("--layout", type=Path, help="CSV or TSV: what each well got, if the table does not say")
-    compare.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="where the results go")
-    compare.add_argument("--positive", metavar="CONDITION", help="the positive control, for Z' and SSMD of the plates")
-    compare.set_defaults(command=_compare)
 
 
 def _compare(options: argparse.Namespace) -> int:
@@ -400,16 +219,6 @@ def _api_key(path: Path | None) -> str | None:
         raise OptionError(f"--key-file names {path}, which is not a text file to read.") from exc
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0")
-    return seconds
-
-
 def _info(options: argparse.Namespace) -> int:
     card = read_model_card(options.model or Settings.from_environment().model)
     if options.json:
@@ -497,6 +306,18 @@ def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
 
 def _print(line: Any) -> None:
     sys.stdout.write(f"{line}\n")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "segment": _segment,
+    "experiment": _experiment,
+    "watch": _watch,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "info": _info,
+    "serve": _serve,
+    "key": _key,
+}
 
 
 if __name__ == "__main__":
