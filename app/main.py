@@ -17,6 +17,7 @@ from app.api import (
     evaluate,
     experiment_effects,
     experiment_results,
+    experiment_uploads,
     experiments,
     health,
     metrics,
@@ -99,7 +100,12 @@ def create_app(
     middleware.install(app, settings.cors_origins, app.state.metrics, only_loopback=only_loopback)
     problems.install(app)
     measuring = (segment.router, evaluate.router, effects.router)
-    of_experiments = (experiments.router, experiment_results.router, experiment_effects.router)
+    of_experiments = (
+        experiments.router,
+        experiment_uploads.router,
+        experiment_results.router,
+        experiment_effects.router,
+    )
     for router in (*measuring, *of_experiments, model.router, metrics.router):
         app.include_router(router, dependencies=[Depends(keys)] if keys else [])
     app.include_router(health.router)

@@ -1,17 +1,13 @@
-"""Experiments over HTTP: made, filled, closed, followed, deleted."""
+"""Experiments over HTTP: made, understood, closed, followed, deleted."""
 
 import asyncio
-import zipfile
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.api.admission import AdmissionDependency
 from app.api.dependencies import EngineDependency
@@ -21,26 +17,19 @@ from app.api.experiment_schemas import (
     ExclusionList,
     ExperimentList,
     ExperimentStatus,
-    Fates,
     NewExperiment,
     Retried,
-    Stored,
 )
 from app.api.experiment_state import MineDependency, OwnerDependency, StoreDependency, status_of
-from app.api.meter import MeterDependency, get_meter
-from app.api.uploads import claimed_bytes, in_time, limited
-from app.errors import ChannelNeededError, EmptyUploadError, KaryometerError, MalformedUploadError, OptionError
-from app.experiments.intake import Fate, add_bytes, add_zip, clean_name, is_wanted
-from app.experiments.layouts.fields import is_sidecar
+from app.api.uploads import in_time, limited
+from app.errors import ChannelNeededError, KaryometerError, OptionError
 from app.experiments.layouts.layout import read_layout
 from app.experiments.plan import plan
-from app.experiments.store import Store
 from app.experiments.worker import Maker
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
 
 _MAX_LAYOUT_BYTES = 20 * 2**20
-_MAX_PARTS = 100_000
 _TURN_S = 1.0
 _ALIVE_S = 15.0
 
@@ -129,134 +118,6 @@ async def events(
             silent_s += _TURN_S
 
     return StreamingResponse(told(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-
-
-@router.put(
-    "/{experiment_id}/images/{name:path}",
-    status_code=201,
-    summary="Add one image, as an instrument writes it",
-    response_model=Stored,
-    responses=PROBLEMS | {200: {"model": Stored, "description": "The same bytes were there already"}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-        }
-    },
-)
-async def put_image(
-    name: str,
-    request: Request,
-    response: Response,
-    mine: MineDependency,
-    store: StoreDependency,
-    engine: EngineDependency,
-    meter: MeterDependency,
-    admission: AdmissionDependency,
-) -> dict[str, Any]:
-    """The image is the raw body. It is answered when it is safe on the disk; the same bytes again are no matter."""
-    name = clean_name(name)
-    await asyncio.to_thread(store.check_open_or_known, mine.id, name)
-    store.files.check_room(claimed_bytes(request))
-    admission.enter()
-    try:
-        with store.files.incoming() as incoming:
-            async with in_time(request):
-                async for chunk in limited(request, request.app.state.settings.max_upload_bytes):
-                    incoming.file.write(chunk)
-            n_bytes = incoming.file.tell()
-            if not n_bytes:
-                raise EmptyUploadError("The body is empty; send the bytes of the image.")
-            digest = await asyncio.to_thread(incoming.keep)
-        is_new = await asyncio.to_thread(store.add_file, mine.id, name, digest, n_bytes)
-        if is_new and not is_sidecar(name) and meter.quota.is_limited:
-            path = store.files.path(digest)
-            meter.quota.charge(meter.record.key, await asyncio.to_thread(engine.pixels_to_segment, path, mine.options))
-    finally:
-        admission.leave()
-    response.status_code = 201 if is_new else 200
-    return {"name": name, "sha256": digest, "n_bytes": n_bytes}
-
-
-@router.post(
-    "/{experiment_id}/images",
-    summary="Add many images, or zips of them",
-    dependencies=[Depends(get_meter)],
-    response_model=Fates,
-    responses=PROBLEMS,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-                    }
-                }
-            },
-        }
-    },
-)
-async def post_images(
-    request: Request,
-    mine: MineDependency,
-    store: StoreDependency,
-    admission: AdmissionDependency,
-) -> dict[str, Any]:
-    """A multipart body of files, whose filenames may have folders; the answer says what became of each."""
-    await asyncio.to_thread(store.check_open, mine.id)
-    store.files.check_room(2 * claimed_bytes(request))
-    admission.enter()
-    try:
-        form = await _parts(request)
-        try:
-            uploads = [part for _, part in form.multi_items() if isinstance(part, UploadFile) and part.filename]
-            if not uploads:
-                raise MalformedUploadError("The body has no files; send file parts with filenames.")
-            fates = await asyncio.to_thread(_add_all, request, store, mine.id, uploads)
-        finally:
-            await form.close()
-    finally:
-        admission.leave()
-    return {"files": [fate._asdict() for fate in fates]}
-
-
-async def _parts(request: Request) -> Any:
-    settings = request.app.state.settings
-    content_type = request.headers.get("content-type", "")
-    if not content_type.lower().startswith("multipart/form-data"):
-        raise MalformedUploadError("Send a multipart/form-data body of files, or PUT one image as the raw body.")
-    boundary = parse_options_header(content_type)[1].get(b"boundary", b"").decode("latin-1")
-    headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
-    body = limited(request, settings.max_archive_bytes)
-    parser = MultiPartParser(headers, body, max_files=_MAX_PARTS, max_fields=10)
-    try:
-        async with in_time(request):
-            return await parser.parse()
-    except MultiPartException as exc:
-        raise MalformedUploadError("The multipart body cannot be taken apart; send file parts with filenames.") from exc
-
-
-def _add_all(request: Request, store: Store, experiment_id: str, uploads: list[UploadFile]) -> list[Fate]:
-    settings = request.app.state.settings
-    fates: list[Fate] = []
-    for upload in uploads:
-        name, file = upload.filename or "", upload.file
-        if name.lower().endswith(".zip") and not name.lower().endswith(".zarr.zip") and zipfile.is_zipfile(file):
-            file.seek(0)
-            try:
-                fates += add_zip(store, experiment_id, file, settings.max_archive_bytes, settings.max_upload_bytes)
-            except KaryometerError as exc:
-                if exc.code not in ("unreadable_image", "upload_too_large"):
-                    raise
-                fates.append(Fate(name, "refused", exc.code, str(exc)))
-        elif is_wanted(name):
-            file.seek(0)
-            fates.append(add_bytes(store, experiment_id, name, file, settings.max_upload_bytes))
-        else:
-            fates.append(Fate(name, "left_out"))
-    return fates
 
 
 @router.put(

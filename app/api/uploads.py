@@ -150,14 +150,19 @@ async def in_time(request: Request, what: str = "image") -> AsyncIterator[None]:
         ) from exc
 
 
-async def _read_parts(request: Request, ticket: Ticket, limit: int, form: Form) -> dict[str, Part]:
-    # Names are read as UTF-8, whatever charset the request claims: some decode to what JSON cannot hold.
+def multipart_headers(request: Request) -> Headers:
+    """What a parser must know of a multipart body: its boundary, and nothing else.
+
+    Names are read as UTF-8, whatever charset the request claims: some decode to what JSON cannot hold.
+    """
     boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary", b"").decode("latin-1")
-    headers = Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
+    return Headers({"content-type": f'multipart/form-data; boundary="{boundary}"'})
+
+
+async def _read_parts(request: Request, ticket: Ticket, limit: int, form: Form) -> dict[str, Part]:
     n_parts = len(form.parts)
-    parser = MultiPartParser(
-        headers, limited(request, limit, form.parts[0], ticket.hold), max_files=n_parts, max_fields=n_parts
-    )
+    body = limited(request, limit, form.parts[0], ticket.hold)
+    parser = MultiPartParser(multipart_headers(request), body, max_files=n_parts, max_fields=n_parts)
     # Uploads never touch the disk: the parser may hold in memory all that the limit lets through.
     parser.spool_max_size = limit
     try:
