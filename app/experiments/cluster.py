@@ -4,6 +4,7 @@ import logging
 import queue
 import time
 from contextlib import ExitStack, suppress
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -62,7 +63,8 @@ class Cluster:
     """
 
     def __init__(self, settings: Settings) -> None:
-        dask.config.set(_CONFIGURATION)
+        # Dask adds to the lists that it is given.
+        dask.config.set(deepcopy(_CONFIGURATION))
         self._begun: dict[str, _Begun] = {}
         self._ended: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self._workers: list[str] = []
