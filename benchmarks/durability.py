@@ -197,7 +197,7 @@ def run(
         images = list(plate(n_images, n_poisoned))
         when = np.sort(generator.uniform(0, 1, n_kills))
         for number, (name, data) in enumerate(images):
-            while killed.total() < n_kills and when[killed.total()] < 0.3 * number / len(images):
+            while killed.total() < n_kills and when[killed.total()] < 0.3 * (number + 1) / len(images):
                 killed.update(_killed(processes, generator, kinds))
             client.ask("PUT", f"{path}/images/{name}", content=data)
         client.ask("POST", f"{path}/close", params={"expected": len(images)})

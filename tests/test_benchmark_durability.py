@@ -18,7 +18,8 @@ def test_nothing_is_lost_when_a_worker_is_killed_and_an_image_kills_others(on_sq
 @pytest.mark.skipif(not has_postgres(), reason="Debian's package postgresql is not installed")
 def test_nothing_is_lost_on_postgresql_when_the_service_is_killed(on_sqlite: Outcome, tmp_path: Path) -> None:
     with postgres() as url:
-        outcome = run(8, 1, tmp_path, url, kinds=("service",), n_poisoned=0)
+        # The first of two comes before the last image does; all may be measured before the second.
+        outcome = run(8, 2, tmp_path, url, kinds=("service",), n_poisoned=0)
     assert (outcome.lost, outcome.doubled, outcome.set_aside) == (0, 0, ())
-    assert outcome.n_killed == {"service": 1}
+    assert outcome.n_killed["service"] >= 1
     assert outcome.nuclei == on_sqlite.nuclei
