@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import RedirectResponse
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 # Decoding is fast against segmenting, and each takes memory.
 MOST_DECODERS = 8
+_WEB = Path(__file__).with_name("web")
 
 
 def create_app(
@@ -110,7 +113,8 @@ def create_app(
         app.include_router(router, dependencies=[Depends(keys)] if keys else [])
     app.include_router(health.router)
 
-    app.add_route("/", _to_documentation, include_in_schema=False)
+    app.add_route("/", _page, include_in_schema=False)
+    app.mount("/web", StaticFiles(directory=_WEB))
     return app
 
 
@@ -137,8 +141,8 @@ def _release_memory(engine: Engine) -> None:
     give_back_freed_memory()
 
 
-async def _to_documentation(_: Request) -> RedirectResponse:
-    return RedirectResponse("docs")
+async def _page(_: Request) -> FileResponse:
+    return FileResponse(_WEB / "index.html")
 
 
 class _OneSentenceRefusal:

@@ -145,9 +145,8 @@ class SecurityHeaders:
                 headers.update(_HEADERS)
                 is_page = headers.get("content-type", "").startswith("text/html")
                 headers["Content-Security-Policy"] = _policy(message.get("body", b"") if is_page else b"")
-                # Files that do not change have a tag; all else was made for this one request.
-                if "etag" not in headers:
-                    headers["Cache-Control"] = "no-store"
+                # By its tag a browser asks whether a file has changed; all else was made for this one request.
+                headers.setdefault("Cache-Control", "no-cache" if "etag" in headers else "no-store")
                 await send(begun)
                 begun = None
             await send(message)

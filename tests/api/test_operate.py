@@ -23,9 +23,15 @@ def test_ready_only_while_the_lifespan_holds_the_model() -> None:
             assert client.get("/health/ready").json() == {"status": "ready"}
 
 
-def test_the_root_leads_to_the_documentation_which_loads_nothing_from_elsewhere(client: TestClient) -> None:
+def test_the_page_takes_files_and_is_asked_for_again_after_an_upgrade(client: TestClient) -> None:
     page = client.get("/")
-    assert page.url.path == "/docs"
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-cache")
+    assert '<input type="file"' in page.text
+    assert client.get("/web/js/main.js").headers["cache-control"] == "no-cache"
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
     assert "https://" not in page.text
     assert client.get("/static-offline-docs/swagger-ui-bundle.js").status_code == 200
 

@@ -75,7 +75,7 @@ def try_out(browser: webdriver.Chrome) -> str:
 
 def test_an_image_can_be_tried_out(browser: webdriver.Chrome) -> None:
     with running(Settings()) as url:
-        browser.get(url)
+        browser.get(f"{url}/docs")
         body = try_out(browser)
     assert body.startswith("200")
     assert '"count"' in body
@@ -87,7 +87,7 @@ def test_an_image_can_be_tried_out_with_a_key(browser: webdriver.Chrome, tmp_pat
     key, line = new_key("alice")
     (tmp_path / "keys").write_text(line)
     with running(Settings(api_keys_file=tmp_path / "keys")) as url:
-        browser.get(url)
+        browser.get(f"{url}/docs")
         click(browser, ".auth-wrapper .authorize")
         find(browser, ".auth-container input").send_keys(key)
         click(browser, ".auth-container .authorize")

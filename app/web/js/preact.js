@@ -1,0 +1,2 @@
+// The one place that knows where the library lies.
+export * from "../vendor/preact/standalone.module.js";

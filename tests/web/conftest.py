@@ -1,0 +1,47 @@
+"""The page in Debian's chromium, against the real service with the shipped model."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from benchmarks.service import running
+
+CHROMIUM = shutil.which("chromium")
+_ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+
+
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service of its own."""
+    with running(data=tmp_path_factory.mktemp("service") / "data") as service:
+        yield service.url
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium; gone after this folder's tests, because Playwright's event loop runs in the tests' own thread."""
+    if not CHROMIUM:
+        pytest.skip("Debian's package chromium is not installed")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+
+
+@pytest.fixture
+def page(browser: Browser, service: str) -> Iterator[Page]:
+    """An empty page; at its end nothing was asked of other machines, blocked, or thrown."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, base_url=service, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    asked: list[str] = []
+    wrong: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "console", lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None
+    )
+    yield page
+    context.close()
+    assert [url for url in asked if not url.startswith((service, "blob:", "data:"))] == []
+    assert wrong == []
