@@ -20,6 +20,7 @@ from app.api import (
     experiment_uploads,
     experiments,
     health,
+    measure,
     metrics,
     middleware,
     model,
@@ -99,7 +100,7 @@ def create_app(
     only_loopback = keys is None and not settings.allow_anonymous
     middleware.install(app, settings.cors_origins, app.state.metrics, only_loopback=only_loopback)
     problems.install(app)
-    measuring = (segment.router, evaluate.router, effects.router)
+    measuring = (segment.router, measure.router, evaluate.router, effects.router)
     of_experiments = (
         experiments.router,
         experiment_uploads.router,

@@ -50,5 +50,5 @@ def _answer(
     evaluation = engine.evaluate(result, mask)
     return answers.JsonResponse(
         answers.scores(evaluation)
-        | {"warnings": answers.warnings(plane, evaluation), "provenance": answers.provenance(plane)}
+        | {"warnings": answers.warnings(plane, evaluation.mask_warnings), "provenance": answers.provenance(plane)}
     )

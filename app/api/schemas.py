@@ -1,17 +1,25 @@
 """What the API takes and gives, with the units in the names. Types for the documentation and for clients."""
 
+from copy import copy
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.evaluation.matching import Matching
 from app.export.formats import FILE_FORMATS, FileFormat
-from app.options import SegmentationOptions
+from app.options import Channel, SegmentationOptions
 from app.statistics.effects import Test
 from app.statistics.multiplicity import Correction
 
 Format = Literal["json"] | FileFormat
 Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]
+
+PlanePage = Annotated[int, Field(ge=0)] | Literal["max"]
+PLANE_PAGE: Any = Field(
+    None,
+    description="a number from 0, or `max`: which page (z, t) of a stack it is, or the brightest of all pages; without "
+    "it the first",
+)
 
 MEDIA_TYPES: dict[Format, str] = {"json": "application/json"}
 MEDIA_TYPES.update((name, kind.media_type) for name, kind in FILE_FORMATS.items())
@@ -33,14 +41,44 @@ class SegmentQuery(SegmentationOptions):
     )
 
 
+def _as_in_segment(name: str) -> Any:
+    """A field of `SegmentationOptions`, with its values and its description."""
+    return copy(SegmentationOptions.model_fields[name])
+
+
+class MeasureQuery(BaseModel):
+    """The options of `POST /measure`: what is read, what is kept of the labels, and what to answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    channel: Channel | None = _as_in_segment("channel")
+    page: PlanePage | None = PLANE_PAGE
+    scene: int | None = _as_in_segment("scene")
+    pixel_size_um: float | None = _as_in_segment("pixel_size_um")
+    exclude_border: bool = _as_in_segment("exclude_border")
+    numbered: bool = _as_in_segment("numbered")
+    format: Format | None = copy(SegmentQuery.model_fields["format"])  # type: ignore[assignment]
+    include: tuple[Include, ...] = copy(SegmentQuery.model_fields["include"])  # type: ignore[assignment]
+    corrected: bool = Field(
+        False, description="true or false: whether people corrected by hand the labels that a model had found"
+    )
+    corrected_from: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}$",
+        description="a model such as fast/6: whose labels were corrected, as the header X-Model told; without it the "
+        "service's",
+    )
+
+    @property
+    def options(self) -> SegmentationOptions:
+        """Those of them that the engine takes."""
+        return SegmentationOptions(**self.model_dump(include=set(SegmentationOptions.model_fields)))
+
+
 class EvaluateQuery(SegmentationOptions):
     """The options of `POST /evaluate`: a mask is that of one page."""
 
-    page: Annotated[int, Field(ge=0)] | Literal["max"] | None = Field(
-        None,
-        description="a number from 0, or `max`: which page (z, t) of a stack is segmented, or the brightest of all "
-        "pages; without it the first",
-    )
+    page: PlanePage | None = PLANE_PAGE
 
 
 class EffectsQuery(BaseModel):
@@ -148,7 +186,9 @@ class Nucleus(_Answer):
     intensity_integrated: float | None = Field(
         description="the sum of what lies above that background: intensity_sum - area_px * intensity_background"
     )
-    confidence: float = Field(description="the probability that a person would outline it too")
+    confidence: float | None = Field(
+        description="the probability that a person would outline it too; null of nuclei that were given"
+    )
     touches_border: bool
 
 
@@ -208,6 +248,10 @@ class Provenance(_Answer):
     karyometer: str
     model: ModelReference
     options: dict[str, Any] = Field(description="as asked for, and what was applied, as in `threshold_applied`")
+    labels: Literal["given", "corrected"] | None = Field(
+        None, description="`given`: no model found these nuclei; `corrected`: people corrected by hand what one found"
+    )
+    corrected_from: str | None = Field(None, description="the model whose labels were corrected, as name/version")
     timing_ms: dict[str, float]
 
 

@@ -19,6 +19,7 @@ from app.engine.pipeline import Call, here, measure_plane, milliseconds_since, s
 from app.engine.result import Evaluation, PlaneResult, Result
 from app.engine.scale import claimed_scale
 from app.errors import ImageTooLargeError, OptionError
+from app.evaluation.truth import Truth, read_truth
 from app.inference.load import Model, load_model
 from app.inference.predictions import N_ORIENTATIONS
 from app.options import SegmentationOptions
@@ -27,6 +28,9 @@ from app.reading.large_tiff import tiff_pixels
 from app.reading.memmap import disk_full_told
 from app.reading.sources import read_source
 from app.reading.stack import DecodedImage
+
+# Of nuclei that are given: each takes some kilobytes until it is answered.
+MOST_GIVEN = 250_000
 
 
 @dataclass(frozen=True)
@@ -172,15 +176,19 @@ class Engine:
         options: SegmentationOptions,
         filename: str | None = None,
         channels: Sequence[tuple[str, bytes | Path]] = (),
+        corrected_from: str | None = None,
     ) -> PlaneResult:
         """Measure nuclei that are known, without the network: their confidence is NaN.
 
         Parameters
         ----------
         source, options, filename, channels
-            As for `segment`; of the options those count that say what is read, and the size of a pixel.
+            As for `segment`; of the options those count that say what is read, the size of a pixel, and
+            `exclude_border`.
         labels
             int32 `(H, W)`: 0 is background, nuclei are 1..N.
+        corrected_from
+            Which model's labels people have corrected to these, if that is known.
 
         Raises
         ------
@@ -195,7 +203,22 @@ class Engine:
         timing_ms: dict[str, float] = {}
         with timed(timing_ms, "decode"):
             plane = self._with_channels(self._decode(data, options), channels, options)
-        return measure_plane(self.model, plane, labels, options, filename, timing_ms)
+        return measure_plane(self.model, plane, labels, options, filename, timing_ms, corrected_from)
+
+    def read_labels(self, data: bytes) -> Truth:
+        """The nuclei of a label image, as those of a ground truth; see `app.evaluation.truth.read_truth`.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError
+            It cannot be read, or has more nuclei than can be answered.
+        """
+        truth = self._call(read_truth, data, self.limits.max_pixels)
+        if (n_nuclei := int(truth.labels.max(initial=0))) > MOST_GIVEN:
+            raise ImageTooLargeError(
+                f"The labels have {n_nuclei} nuclei, the limit is {MOST_GIVEN}; crop the image and its labels."
+            )
+        return truth
 
     def normalised(self, source: bytes | Path, options: SegmentationOptions) -> NDArray[np.float32]:
         """An image as the network sees it, and people on a screen: `(H, W, 3)` in [0, 1]; see `segment`."""
