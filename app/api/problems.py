@@ -35,6 +35,7 @@ _STATUSES: dict[type[errors.KaryometerError], tuple[int, str]] = {
     errors.UnreadableImageError: (400, "The image cannot be read"),
     errors.ApiKeyError: (401, "An API key is needed"),
     errors.NoSuchError: (404, "There is no such experiment"),
+    errors.NoPreviewError: (404, "The picture is not kept here"),
     errors.ConflictError: (409, "The experiment forbids it"),
     errors.UploadTooSlowError: (408, "The upload is too slow"),
     errors.HostError: (421, "The request was meant for another host"),

@@ -42,8 +42,23 @@ class SegmentQuery(SegmentationOptions):
 
 
 def _as_in_segment(name: str) -> Any:
-    """A field of `SegmentationOptions`, with its values and its description."""
-    return copy(SegmentationOptions.model_fields[name])
+    """A field of `SegmentQuery`, with its values and its description."""
+    return copy(SegmentQuery.model_fields[name])
+
+
+class PlaneQuery(BaseModel):
+    """Which plane of an image is looked at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channel: Channel | None = _as_in_segment("channel")
+    page: PlanePage | None = PLANE_PAGE
+    scene: int | None = _as_in_segment("scene")
+
+    @property
+    def options(self) -> SegmentationOptions:
+        """For the engine."""
+        return SegmentationOptions(**self.model_dump())
 
 
 class MeasureQuery(BaseModel):
@@ -57,8 +72,8 @@ class MeasureQuery(BaseModel):
     pixel_size_um: float | None = _as_in_segment("pixel_size_um")
     exclude_border: bool = _as_in_segment("exclude_border")
     numbered: bool = _as_in_segment("numbered")
-    format: Format | None = copy(SegmentQuery.model_fields["format"])  # type: ignore[assignment]
-    include: tuple[Include, ...] = copy(SegmentQuery.model_fields["include"])  # type: ignore[assignment]
+    format: Format | None = _as_in_segment("format")
+    include: tuple[Include, ...] = _as_in_segment("include")
     corrected: bool = Field(
         False, description="true or false: whether people corrected by hand the labels that a model had found"
     )
@@ -299,6 +314,31 @@ class SegmentResponse(_Answer):
     warnings: list[ImageWarning]
     evaluation: Scores | None
     provenance: Provenance
+
+
+class PreviewInfo(_Answer):
+    """What is in an image that was sent to be looked at, and how to ask for its tiles."""
+
+    id: str = Field(description="the SHA-256 of its bytes")
+    height_px: int
+    width_px: int
+    n_channels: int = Field(description="that can be looked at; alpha is none of them")
+    channel_names: tuple[str, ...] = Field(description="as the file names them")
+    n_pages: int
+    n_scenes: int
+    channel: int | None = Field(description="which is shown, from 0; null where colour is")
+    page: int | Literal["max"]
+    scene: int
+    dtype: str
+    axes: str
+    pixel_size_um: float | None = Field(description="the side of a square pixel; null where its sides differ")
+    pixel_height_um: float | None
+    pixel_width_um: float | None
+    tile_px: int = Field(description="the side of a tile")
+    n_levels: int = Field(description="level 0 fits into one tile, the last has the image's own size")
+    warnings: list[ImageWarning] = Field(
+        description="among them `channel_needed` where nothing says which channel shows the nuclei"
+    )
 
 
 class StackResponse(_Answer):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from app.engine.channels import add_channels
 from app.engine.out_of_core import check_out_of_core, segment_out_of_core
 from app.engine.pipeline import Call, here, measure_plane, milliseconds_since, score_plane, segment_plane, timed
+from app.engine.preview import Preview, preview_in_memory, preview_out_of_core
 from app.engine.result import Evaluation, PlaneResult, Result
 from app.engine.scale import claimed_scale
-from app.errors import ImageTooLargeError, OptionError
+from app.errors import ChannelNeededError, ImageTooLargeError, OptionError
 from app.evaluation.truth import Truth, read_truth
 from app.inference.load import Model, load_model
 from app.inference.predictions import N_ORIENTATIONS
@@ -28,6 +29,7 @@ from app.reading.large_tiff import tiff_pixels
 from app.reading.memmap import disk_full_told
 from app.reading.sources import read_source
 from app.reading.stack import DecodedImage
+from app.reading.warnings import ImageWarning
 
 # Of nuclei that are given: each takes some kilobytes until it is answered.
 MOST_GIVEN = 250_000
@@ -226,6 +228,44 @@ class Engine:
             raise ImageTooLargeError("Of so large an image there is no picture; crop it.")
         data = read_source(source) if isinstance(source, Path) else source
         return self.model.normalise(self._decode(data, options)[0].image)
+
+    def preview(self, source: Path, options: SegmentationOptions, folder: Path, max_bytes: int) -> Preview:
+        """A plane as people see it on a screen, whether or not it fits into the memory.
+
+        Where several channels could be that of the nuclei, the first is shown and a warning says so.
+
+        Parameters
+        ----------
+        source
+            Where the image is.
+        options
+            Its `channel`, `page` and `scene`.
+        folder
+            Where the preview's files are made.
+        max_bytes
+            What they may take.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError, OptionError, NoRoomError
+            As for `segment`.
+        FileNotFoundError
+            The image is not there any more.
+        """
+        try:
+            return self._preview(source, options, folder, max_bytes)
+        except ChannelNeededError as exc:
+            first = self._preview(source, options.model_copy(update={"channel": 0}), folder, max_bytes)
+            told = ImageWarning(exc.code, f"{exc} The first channel is shown.")
+            return replace(first, image=replace(first.image, warnings=(told, *first.image.warnings)))
+
+    def _preview(self, source: Path, options: SegmentationOptions, folder: Path, max_bytes: int) -> Preview:
+        with disk_full_told():
+            if not self._is_out_of_core(source):
+                plane = self._decode(read_source(source), options)[0]
+                return preview_in_memory(self.model, plane, folder, max_bytes)
+            limit = self.limits.max_out_of_core_pixels
+            return preview_out_of_core(self.model, source, options, folder, limit, max_bytes, self._call)
 
     def _decode(self, data: bytes, options: SegmentationOptions) -> list[DecodedImage]:
         return self._call(decode_pages, data, self.limits.max_pixels, options.channel, options.page, options.scene)
