@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from app.api.meter import Meter
 from app.api.schemas import MEDIA_TYPES, Format, Include
 from app.engine.result import Evaluation, PlaneResult, Result
-from app.export.description import image_info, nuclei_rows, polygons
+from app.export.description import image_info, matches, nuclei_rows, polygons
 from app.export.formats import FILE_FORMATS, FileFormat, Measured, encode, write
 from app.reading.memmap import disk_full_told
 from app.reading.warnings import ImageWarning
@@ -152,16 +152,21 @@ def warnings(plane: PlaneResult, of_mask: Sequence[ImageWarning] = ()) -> list[d
     return [warning._asdict() for warning in (*plane.warnings, *of_mask)]
 
 
-def scores(evaluation: Evaluation) -> dict[str, Any]:
+def scores(plane: PlaneResult, evaluation: Evaluation, *, with_matches: bool) -> dict[str, Any]:
     """The fields of `Scores`."""
-    return asdict(evaluation.pixels) | {
-        "count_predicted": evaluation.count_predicted,
-        "count_true": evaluation.count_true,
-        "count_error": evaluation.count_predicted - evaluation.count_true,
-        "mask_kind": evaluation.mask_kind,
-        "matching": [asdict(matching) for matching in evaluation.matching],
-        "average_precision": evaluation.average_precision,
-    }
+    more = {"matches": matches(evaluation.truth, plane.labels)} if with_matches else {}
+    return (
+        more
+        | asdict(evaluation.pixels)
+        | {
+            "count_predicted": evaluation.count_predicted,
+            "count_true": evaluation.count_true,
+            "count_error": evaluation.count_predicted - evaluation.count_true,
+            "mask_kind": evaluation.mask_kind,
+            "matching": [asdict(matching) for matching in evaluation.matching],
+            "average_precision": evaluation.average_precision,
+        }
+    )
 
 
 def provenance(plane: PlaneResult, **timing_ms: float) -> dict[str, Any]:

@@ -34,10 +34,10 @@ class SegmentQuery(SegmentationOptions):
         "`parquet`, `geojson` (for QuPath), `rois` (a zip for ImageJ) or `coco` (JSON); without it the Accept header "
         "decides",
     )
-    include: tuple[Include, ...] = Field(
+    include: tuple[Include | Literal["matches"], ...] = Field(
         ("mask", "nuclei"),
-        description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, repeated for several: what a JSON answer "
-        "holds",
+        description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, and `matches` beside a ground truth, "
+        "repeated for several: what a JSON answer holds",
     )
 
 
@@ -73,7 +73,11 @@ class MeasureQuery(BaseModel):
     exclude_border: bool = _as_in_segment("exclude_border")
     numbered: bool = _as_in_segment("numbered")
     format: Format | None = _as_in_segment("format")
-    include: tuple[Include, ...] = _as_in_segment("include")
+    include: tuple[Include, ...] = Field(
+        ("mask", "nuclei"),
+        description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, repeated for several: what a JSON answer "
+        "holds",
+    )
     corrected: bool = Field(
         False, description="true or false: whether people corrected by hand the labels that a model had found"
     )
@@ -94,6 +98,9 @@ class EvaluateQuery(SegmentationOptions):
     """The options of `POST /evaluate`: a mask is that of one page."""
 
     page: PlanePage | None = PLANE_PAGE
+    include: tuple[Literal["matches"], ...] = Field(
+        (), description="`matches`: what the answer holds beside the scores, the fate of each nucleus"
+    )
 
 
 class EffectsQuery(BaseModel):
@@ -270,6 +277,28 @@ class Provenance(_Answer):
     timing_ms: dict[str, float]
 
 
+class Hit(_Answer):
+    """A nucleus that is one of the truth."""
+
+    label: int
+    iou: float
+
+
+class Miss(_Answer):
+    """A true nucleus that was not found."""
+
+    polygon: list[list[tuple[float, float]]] = Field(description="its rings, as in `polygons` of POST /segment")
+
+
+class Matches(_Answer):
+    """The fate of each nucleus, found or true."""
+
+    thresh: float = Field(description="from which IoU on a nucleus counts as found")
+    hits: list[Hit] = Field(description="found, with the IoU")
+    inventions: list[int] = Field(description="labels of what is no true nucleus")
+    misses: list[Miss]
+
+
 class Scores(_Answer):
     """A segmentation against its ground truth; `iou` to `recall` count pixels."""
 
@@ -287,6 +316,7 @@ class Scores(_Answer):
     average_precision: float = Field(
         description="mean of `accuracy` over IoU 0.50:0.05:0.95, as in the 2018 Data Science Bowl; not COCO's AP"
     )
+    matches: Matches | None = Field(None, description="there if `include` names them")
 
 
 class EvaluateResponse(Scores):

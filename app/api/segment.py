@@ -47,10 +47,14 @@ def _answer(meter: Meter, upload: Upload, query: SegmentQuery, engine: Engine, a
     file_format = query.format or answers.preferred_format(accept)
     if upload.mask is not None and (file_format != "json" or query.page == "all"):
         raise OptionError("The scores of a mask come as JSON, for one page; ask for that, or leave the mask out.")
+    parts = [name for name in query.include if name != "matches"]
+    with_matches = len(parts) < len(query.include)
+    if with_matches and upload.mask is None:
+        raise OptionError("matches are those with a ground truth; send it as the part mask, or leave matches out.")
     with engine.segment(upload.image, query, upload.filename, needs_whole([file_format])) as result:
         meter.measured(result)
         if upload.mask is None:
-            return answers.result_answer(meter, result, upload.image, file_format, query.include)
+            return answers.result_answer(meter, result, upload.image, file_format, parts)
         evaluation = engine.evaluate(result, upload.mask)
-        scores, told = answers.scores(evaluation), evaluation.mask_warnings
-        return answers.result_answer(meter, result, upload.image, file_format, query.include, told, scores)
+        scores = answers.scores(result.planes[0], evaluation, with_matches=with_matches)
+        return answers.result_answer(meter, result, upload.image, file_format, parts, evaluation.mask_warnings, scores)

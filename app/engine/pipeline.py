@@ -256,6 +256,7 @@ def score_plane(plane: PlaneResult, mask_data: bytes, max_pixels: int, call: Cal
         )
     matching = match_all(truth.labels, labels)
     return Evaluation(
+        truth=truth.labels,
         mask_kind=truth.kind,
         mask_warnings=truth.warnings,
         count_predicted=plane.count,

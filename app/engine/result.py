@@ -224,16 +224,19 @@ class Result:
         self.close()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """A segmentation's scores against its ground truth.
 
     Attributes
     ----------
+    truth
+        int32 `(H, W)`, the true nuclei.
     mask_kind, mask_warnings
         See `app.evaluation.truth.Truth`.
     """
 
+    truth: NDArray[np.int32]
     mask_kind: MaskKind
     mask_warnings: tuple[ImageWarning, ...]
     count_predicted: int
