@@ -22,6 +22,7 @@
     ├── TableError                a table does not hold what the question needs
     │   └── LayoutError           a layout does not say what each well got
     ├── ChannelNeededError        several channels, and nothing says which holds the nuclei
+    ├── NoPreviewError            an image that was sent to be looked at is kept no longer
     ├── FormatError               the result does not fit into the format asked for
     ├── NoRoomError               a temporary file cannot be written
     ├── OutputError               results cannot be written
@@ -51,6 +52,7 @@ Setting = Literal[
     "max_out_of_core_bytes",
     "max_decode_bytes",
     "max_decode_s",
+    "max_preview_bytes",
 ]
 
 
@@ -194,6 +196,12 @@ class ConflictError(ExperimentError):
     """The experiment's state, or a file that it has, forbids what was asked."""
 
     code = "conflict"
+
+
+class NoPreviewError(KaryometerError):
+    """An image that was sent to be looked at is not kept any more, or is another's."""
+
+    code = "no_such_preview"
 
 
 class ApiKeyError(KaryometerError):

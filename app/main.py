@@ -22,9 +22,11 @@ from app.api import (
     experiment_uploads,
     experiments,
     health,
+    measure,
     metrics,
     middleware,
     model,
+    previews,
     problems,
     segment,
 )
@@ -32,6 +34,7 @@ from app.api.admission import Admission
 from app.api.experiment_state import Experiments
 from app.api.keys import required_keys
 from app.api.meter import Quota
+from app.api.preview_store import PreviewStore
 from app.batch import told
 from app.engine.engine import Engine
 from app.errors import ModelError, SettingsError
@@ -82,6 +85,9 @@ def create_app(
             held.callback(app.state.experiments.close)
             if app.state.experiments.are_there:
                 await _go_on(app)
+            held.callback(app.state.previews.store.close)
+            sweeping = asyncio.create_task(app.state.previews.store.sweep_on())
+            held.callback(sweeping.cancel)
             yield
             app.state.engine = app.state.admission = None
 
@@ -97,19 +103,20 @@ def create_app(
     app.state.engine = None
     app.state.admission = None
     app.state.metrics = metrics.Metrics()
+    app.state.previews = previews.Previews(PreviewStore(settings.max_preview_bytes, settings.keep_preview_s))
     app.state.quota = Quota(settings.pixels_per_minute)
     app.add_middleware(_OneSentenceRefusal)
     only_loopback = keys is None and not settings.allow_anonymous
     middleware.install(app, settings.cors_origins, app.state.metrics, only_loopback=only_loopback)
     problems.install(app)
-    measuring = (segment.router, evaluate.router, effects.router)
+    measuring = (segment.router, measure.router, evaluate.router, effects.router)
     of_experiments = (
         experiments.router,
         experiment_uploads.router,
         experiment_results.router,
         experiment_effects.router,
     )
-    for router in (*measuring, *of_experiments, model.router, metrics.router):
+    for router in (*measuring, previews.router, *of_experiments, model.router, metrics.router):
         app.include_router(router, dependencies=[Depends(keys)] if keys else [])
     app.include_router(health.router)
 

@@ -128,6 +128,18 @@ class Settings(BaseSettings):
         description="a number of days above 0: after so long without a change an experiment is deleted; without it "
         "none is",
     )
+    max_preview_bytes: int = Field(
+        4 * 2**30,
+        gt=0,
+        description="a number of bytes above 0: how much disk the images take together that were sent to be looked at, "
+        "and their pictures; those that were not looked at for longest go first",
+    )
+    keep_preview_s: float = Field(
+        3600,
+        gt=0,
+        description="a number of seconds above 0: how long an image that was sent to be looked at is kept after "
+        "somebody last looked",
+    )
     max_archive_bytes: int = Field(
         8 * 2**30,
         gt=0,

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
@@ -158,7 +159,8 @@ async def get_admission(request: Request) -> Admission:
 AdmissionDependency = Annotated[Admission, Depends(get_admission)]
 
 
-async def admitted(request: Request) -> AsyncIterator[Ticket]:
+@asynccontextmanager
+async def ticket_for(request: Request) -> AsyncIterator[Ticket]:
     """A ticket, before any of the body is read; see `get_admission`.
 
     Raises
@@ -175,6 +177,12 @@ async def admitted(request: Request) -> AsyncIterator[Ticket]:
     finally:
         admission.leave()
         ticket.give_back()
+
+
+async def admitted(request: Request) -> AsyncIterator[Ticket]:
+    """As `ticket_for`, for routes that always need one."""
+    async with ticket_for(request) as ticket:
+        yield ticket
 
 
 TicketDependency = Annotated[Ticket, Depends(admitted)]

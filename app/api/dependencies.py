@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Query, Request
 
 from app.api.admission import Ticket, TicketDependency
-from app.api.schemas import EvaluateQuery, SegmentQuery
+from app.api.schemas import EvaluateQuery, MeasureQuery, SegmentQuery
 from app.api.uploads import Form, read_form
 from app.engine.engine import Engine
 from app.errors import MissingPartError, NotReadyError
@@ -18,6 +18,9 @@ IMAGE_FORM = Form(
     "one file part named `image` and, optionally, one named `mask`",
     ("image/", "application/octet-stream"),
 )
+
+
+LABELS_FORM = Form(("image", "labels"), "one file part named `image` and one named `labels`", IMAGE_FORM.raw_types)
 
 
 async def get_engine(request: Request) -> Engine:
@@ -52,9 +55,10 @@ class Upload(NamedTuple):
     mask: bytes | None
 
 
-async def _read_upload(request: Request, ticket: Ticket) -> Upload:
-    parts = await read_form(request, ticket, IMAGE_FORM)
-    image, mask = parts["image"], parts.get("mask")
+async def _read_upload(request: Request, ticket: Ticket, form: Form = IMAGE_FORM) -> Upload:
+    """The image of a form, and its second part, which is a mask."""
+    parts = await read_form(request, ticket, form)
+    image, mask = parts["image"], parts.get(form.parts[1])
     return Upload(image.data, image.filename, mask and mask.data)
 
 
@@ -84,5 +88,22 @@ async def evaluate_request(
     return query, upload, upload.mask
 
 
+async def measure_request(
+    request: Request, ticket: TicketDependency, query: Annotated[MeasureQuery, Query()]
+) -> tuple[MeasureQuery, Upload, bytes]:
+    """What `POST /measure` is asked, and the bytes of the labels.
+
+    Raises
+    ------
+    MissingPartError
+        There are no labels.
+    """
+    upload = await _read_upload(request, ticket, LABELS_FORM)
+    if upload.mask is None:
+        raise MissingPartError("Send the label image as the part `labels` beside the part `image`.")
+    return query, upload, upload.mask
+
+
 SegmentRequest = Annotated[tuple[SegmentQuery, Upload], Depends(segment_request)]
 EvaluateRequest = Annotated[tuple[EvaluateQuery, Upload, bytes], Depends(evaluate_request)]
+MeasureRequest = Annotated[tuple[MeasureQuery, Upload, bytes], Depends(measure_request)]

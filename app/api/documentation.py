@@ -3,13 +3,19 @@
 from typing import Any
 
 from app.api.problems import ANSWERS, MEDIA_TYPE
-from app.api.schemas import Problem
+from app.api.schemas import MEDIA_TYPES, Problem
 from app.reading.decode import FORMATS
 
 _FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _PARTS = {
     "image": _FILE | {"description": f"the microscope image: {FORMATS}"},
     "mask": _FILE | {"description": "its ground truth: PNG or TIFF, binary (any non-zero is nucleus) or labels"},
+    "labels": _FILE | {"description": "its nuclei: PNG or TIFF of the image's size; 0 is background"},
+}
+_FILES = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()}
+_HEADERS = {
+    "X-Nucleus-Count": {"description": "number of nuclei", "schema": {"type": "integer"}},
+    "X-Model": {"description": "name/version of the model", "schema": {"type": "string"}},
 }
 _TABLE = (
     "CSV or TSV, a row a well (or an image): `well` or `image`, `condition`; where there are any `plate`, `dose`, "
@@ -21,14 +27,26 @@ _TABLE_EXAMPLE = (
 )
 
 
-def upload_body(required: tuple[str, ...], *, raw: bool = True) -> dict[str, Any]:
+def result_responses(model: Any) -> dict[int | str, dict[str, Any]]:
+    """What a route answers whose result comes as JSON of this model, or in any other format."""
+    return {
+        200: {
+            "model": model,
+            "description": "The nuclei, in the format asked for; a count of 0 is a result too",
+            "content": {name: content for name, content in _FILES.items() if name != "application/json"},
+            "headers": _HEADERS,
+        }
+    }
+
+
+def upload_body(required: tuple[str, ...], optional: tuple[str, ...] = (), *, raw: bool = True) -> dict[str, Any]:
     """The request body of an upload route: multipart and, with `raw`, the image alone."""
     content: dict[str, Any] = {
         "multipart/form-data": {
             "schema": {
                 "type": "object",
                 "required": list(required),
-                "properties": _PARTS,
+                "properties": {name: _PARTS[name] for name in (*required, *optional)},
                 "additionalProperties": False,
             }
         }

@@ -9,9 +9,8 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import EngineDependency, EvaluateRequest, pixels_to_segment
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.schemas import EvaluateResponse
+from app.api.schemas import EvaluateQuery, EvaluateResponse
 from app.engine.engine import Engine
-from app.options import SegmentationOptions
 
 router = APIRouter(tags=["measure"])
 
@@ -35,20 +34,18 @@ async def evaluate(
     are those of equal value. `mask_kind` in the answer says which was assumed, and `warnings` what else was. Where
     truth and result are both empty every score is 1.
     """
-    options, upload, mask = asked
-    n_pixels = await pixels_to_segment(engine, upload.image, options)
+    query, upload, mask = asked
+    n_pixels = await pixels_to_segment(engine, upload.image, query)
     with meter.charged(n_pixels):
-        return await ticket.run(n_pixels, partial(_answer, meter, upload.image, mask, options, engine))
+        return await ticket.run(n_pixels, partial(_answer, meter, upload.image, mask, query, engine))
 
 
-def _answer(
-    meter: Meter, image: bytes, mask: bytes, options: SegmentationOptions, engine: Engine
-) -> answers.JsonResponse:
-    result = engine.segment(image, options, whole_for=["score"])
+def _answer(meter: Meter, image: bytes, mask: bytes, query: EvaluateQuery, engine: Engine) -> answers.JsonResponse:
+    result = engine.segment(image, query, whole_for=["score"])
     meter.measured(result)
     plane = result.planes[0]
     evaluation = engine.evaluate(result, mask)
     return answers.JsonResponse(
-        answers.scores(evaluation)
-        | {"warnings": answers.warnings(plane, evaluation), "provenance": answers.provenance(plane)}
+        answers.scores(plane, evaluation, with_matches="matches" in query.include)
+        | {"warnings": answers.warnings(plane, evaluation.mask_warnings), "provenance": answers.provenance(plane)}
     )

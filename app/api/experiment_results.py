@@ -1,10 +1,11 @@
 """What comes of experiments over HTTP: images, and tables."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from app.api import answers
@@ -12,8 +13,9 @@ from app.api.dependencies import EngineDependency
 from app.api.documentation import PROBLEMS
 from app.api.experiment_effects import looking
 from app.api.experiment_schemas import ImageList
-from app.api.experiment_state import MineDependency, StoreDependency
-from app.api.schemas import MEDIA_TYPES, Format, Include, SegmentResponse
+from app.api.experiment_state import MineDependency, OwnerDependency, StoreDependency
+from app.api.previews import PreviewsDependency, drawn, preview_info
+from app.api.schemas import MEDIA_TYPES, Format, Include, PlaneQuery, PreviewInfo, SegmentResponse
 from app.engine.engine import Engine
 from app.errors import ConflictError
 from app.experiments.experiment import Experiment, Image
@@ -63,6 +65,30 @@ def images(
 def thumbnail(name: str, mine: MineDependency, store: StoreDependency, engine: EngineDependency) -> Response:
     """PNG, at most 256 pixels wide and high."""
     return Response(_thumbnail(store, mine, _measured(store, mine, name), engine), media_type="image/png")
+
+
+@router.get(
+    "/images/{name:path}/preview",
+    summary="What is in an image, to look at it",
+    response_class=answers.JsonResponse,
+    responses=PROBLEMS | {200: {"model": PreviewInfo}},
+)
+async def preview(
+    request: Request,
+    name: str,
+    mine: MineDependency,
+    store: StoreDependency,
+    engine: EngineDependency,
+    kept: PreviewsDependency,
+    owner: OwnerDependency,
+) -> answers.JsonResponse:
+    """As `POST /preview` answers, of the plane that is measured; `GET /preview/{id}/...` has its tiles."""
+    found = await asyncio.to_thread(store.image, mine.id, clean_name(name))
+    digest = found.digests[0]
+    kept.store.refer(owner, digest, store.files.path(digest))
+    plane = PlaneQuery(**mine.options.model_dump(include=set(PlaneQuery.model_fields)))
+    drawing = await drawn(request, engine, kept, owner, digest, plane)
+    return answers.JsonResponse(preview_info(digest, drawing))
 
 
 @router.get(

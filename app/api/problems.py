@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from app import errors
-from app.api.schemas import EffectsQuery, SegmentQuery
+from app.api.schemas import EffectsQuery, MeasureQuery, SegmentQuery
 from app.logs import RequestRecord, request_record
 from app.settings import Settings
 
@@ -35,6 +35,7 @@ _STATUSES: dict[type[errors.KaryometerError], tuple[int, str]] = {
     errors.UnreadableImageError: (400, "The image cannot be read"),
     errors.ApiKeyError: (401, "An API key is needed"),
     errors.NoSuchError: (404, "There is no such experiment"),
+    errors.NoPreviewError: (404, "The picture is not kept here"),
     errors.ConflictError: (409, "The experiment forbids it"),
     errors.UploadTooSlowError: (408, "The upload is too slow"),
     errors.HostError: (421, "The request was meant for another host"),
@@ -63,7 +64,7 @@ _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="karyometer"'},
     503: {"Retry-After": str(RETRY_AFTER_S)},
 }
-_OPTIONS = SegmentQuery.model_fields | EffectsQuery.model_fields
+_OPTIONS = MeasureQuery.model_fields | SegmentQuery.model_fields | EffectsQuery.model_fields
 _HTTP_DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "{path} does not answer {method}; GET /docs lists what it answers.",

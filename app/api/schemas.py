@@ -1,17 +1,25 @@
 """What the API takes and gives, with the units in the names. Types for the documentation and for clients."""
 
+from copy import copy
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.evaluation.matching import Matching
 from app.export.formats import FILE_FORMATS, FileFormat
-from app.options import SegmentationOptions
+from app.options import Channel, SegmentationOptions
 from app.statistics.effects import Test
 from app.statistics.multiplicity import Correction
 
 Format = Literal["json"] | FileFormat
 Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]
+
+PlanePage = Annotated[int, Field(ge=0)] | Literal["max"]
+PLANE_PAGE: Any = Field(
+    None,
+    description="a number from 0, or `max`: which page (z, t) of a stack it is, or the brightest of all pages; without "
+    "it the first",
+)
 
 MEDIA_TYPES: dict[Format, str] = {"json": "application/json"}
 MEDIA_TYPES.update((name, kind.media_type) for name, kind in FILE_FORMATS.items())
@@ -26,20 +34,72 @@ class SegmentQuery(SegmentationOptions):
         "`parquet`, `geojson` (for QuPath), `rois` (a zip for ImageJ) or `coco` (JSON); without it the Accept header "
         "decides",
     )
+    include: tuple[Include | Literal["matches"], ...] = Field(
+        ("mask", "nuclei"),
+        description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, and `matches` beside a ground truth, "
+        "repeated for several: what a JSON answer holds",
+    )
+
+
+def _as_in_segment(name: str) -> Any:
+    """A field of `SegmentQuery`, with its values and its description."""
+    return copy(SegmentQuery.model_fields[name])
+
+
+class PlaneQuery(BaseModel):
+    """Which plane of an image is looked at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    channel: Channel | None = _as_in_segment("channel")
+    page: PlanePage | None = PLANE_PAGE
+    scene: int | None = _as_in_segment("scene")
+
+    @property
+    def options(self) -> SegmentationOptions:
+        """For the engine."""
+        return SegmentationOptions(**self.model_dump())
+
+
+class MeasureQuery(BaseModel):
+    """The options of `POST /measure`: what is read, what is kept of the labels, and what to answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    channel: Channel | None = _as_in_segment("channel")
+    page: PlanePage | None = PLANE_PAGE
+    scene: int | None = _as_in_segment("scene")
+    pixel_size_um: float | None = _as_in_segment("pixel_size_um")
+    exclude_border: bool = _as_in_segment("exclude_border")
+    numbered: bool = _as_in_segment("numbered")
+    format: Format | None = _as_in_segment("format")
     include: tuple[Include, ...] = Field(
         ("mask", "nuclei"),
         description="`mask`, `labels`, `overlay`, `polygons` or `nuclei`, repeated for several: what a JSON answer "
         "holds",
     )
+    corrected: bool = Field(
+        False, description="true or false: whether people corrected by hand the labels that a model had found"
+    )
+    corrected_from: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}$",
+        description="a model such as fast/6: whose labels were corrected, as the header X-Model told; without it the "
+        "service's",
+    )
+
+    @property
+    def options(self) -> SegmentationOptions:
+        """Those of them that the engine takes."""
+        return SegmentationOptions(**self.model_dump(include=set(SegmentationOptions.model_fields)))
 
 
 class EvaluateQuery(SegmentationOptions):
     """The options of `POST /evaluate`: a mask is that of one page."""
 
-    page: Annotated[int, Field(ge=0)] | Literal["max"] | None = Field(
-        None,
-        description="a number from 0, or `max`: which page (z, t) of a stack is segmented, or the brightest of all "
-        "pages; without it the first",
+    page: PlanePage | None = PLANE_PAGE
+    include: tuple[Literal["matches"], ...] = Field(
+        (), description="`matches`: what the answer holds beside the scores, the fate of each nucleus"
     )
 
 
@@ -148,7 +208,9 @@ class Nucleus(_Answer):
     intensity_integrated: float | None = Field(
         description="the sum of what lies above that background: intensity_sum - area_px * intensity_background"
     )
-    confidence: float = Field(description="the probability that a person would outline it too")
+    confidence: float | None = Field(
+        description="the probability that a person would outline it too; null of nuclei that were given"
+    )
     touches_border: bool
 
 
@@ -208,7 +270,33 @@ class Provenance(_Answer):
     karyometer: str
     model: ModelReference
     options: dict[str, Any] = Field(description="as asked for, and what was applied, as in `threshold_applied`")
+    labels: Literal["given", "corrected"] | None = Field(
+        None, description="`given`: no model found these nuclei; `corrected`: people corrected by hand what one found"
+    )
+    corrected_from: str | None = Field(None, description="the model whose labels were corrected, as name/version")
     timing_ms: dict[str, float]
+
+
+class Hit(_Answer):
+    """A nucleus that is one of the truth."""
+
+    label: int
+    iou: float
+
+
+class Miss(_Answer):
+    """A true nucleus that was not found."""
+
+    polygon: list[list[tuple[float, float]]] = Field(description="its rings, as in `polygons` of POST /segment")
+
+
+class Matches(_Answer):
+    """The fate of each nucleus, found or true."""
+
+    thresh: float = Field(description="from which IoU on a nucleus counts as found")
+    hits: list[Hit] = Field(description="found, with the IoU")
+    inventions: list[int] = Field(description="labels of what is no true nucleus")
+    misses: list[Miss]
 
 
 class Scores(_Answer):
@@ -228,6 +316,7 @@ class Scores(_Answer):
     average_precision: float = Field(
         description="mean of `accuracy` over IoU 0.50:0.05:0.95, as in the 2018 Data Science Bowl; not COCO's AP"
     )
+    matches: Matches | None = Field(None, description="there if `include` names them")
 
 
 class EvaluateResponse(Scores):
@@ -255,6 +344,31 @@ class SegmentResponse(_Answer):
     warnings: list[ImageWarning]
     evaluation: Scores | None
     provenance: Provenance
+
+
+class PreviewInfo(_Answer):
+    """What is in an image that was sent to be looked at, and how to ask for its tiles."""
+
+    id: str = Field(description="the SHA-256 of its bytes")
+    height_px: int
+    width_px: int
+    n_channels: int = Field(description="that can be looked at; alpha is none of them")
+    channel_names: tuple[str, ...] = Field(description="as the file names them")
+    n_pages: int
+    n_scenes: int
+    channel: int | None = Field(description="which is shown, from 0; null where colour is")
+    page: int | Literal["max"]
+    scene: int
+    dtype: str
+    axes: str
+    pixel_size_um: float | None = Field(description="the side of a square pixel; null where its sides differ")
+    pixel_height_um: float | None
+    pixel_width_um: float | None
+    tile_px: int = Field(description="the side of a tile")
+    n_levels: int = Field(description="level 0 fits into one tile, the last has the image's own size")
+    warnings: list[ImageWarning] = Field(
+        description="among them `channel_needed` where nothing says which channel shows the nuclei"
+    )
 
 
 class StackResponse(_Answer):

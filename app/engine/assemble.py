@@ -50,6 +50,7 @@ def assemble_plane(
     ood_score: float | None,
     timing_ms: dict[str, float],
     normalised: NDArray[np.float32] | None = None,
+    corrected_from: str | None = None,
 ) -> PlaneResult:
     """A plane's result with all that is to be known before it is trusted.
 
@@ -57,7 +58,7 @@ def assemble_plane(
     ----------
     image
         What was read, with the warnings of reading.
-    labels, normalised, timing_ms
+    labels, normalised, timing_ms, corrected_from
         See `PlaneResult`.
     has_colour
         Whether the image has pixels that are not grey.
@@ -90,6 +91,7 @@ def assemble_plane(
         card=model.card,
         dtype=model.predictor.dtype,
         timing_ms=timing_ms,
+        corrected_from=corrected_from,
     )
 
 

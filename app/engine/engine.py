@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from app.engine.channels import add_channels
 from app.engine.out_of_core import check_out_of_core, segment_out_of_core
 from app.engine.pipeline import Call, here, measure_plane, milliseconds_since, score_plane, segment_plane, timed
+from app.engine.preview import Preview, preview_in_memory, preview_out_of_core
 from app.engine.result import Evaluation, PlaneResult, Result
 from app.engine.scale import claimed_scale
-from app.errors import ImageTooLargeError, OptionError
+from app.errors import ChannelNeededError, ImageTooLargeError, OptionError
+from app.evaluation.truth import Truth, read_truth
 from app.inference.load import Model, load_model
 from app.inference.predictions import N_ORIENTATIONS
 from app.options import SegmentationOptions
@@ -27,6 +29,10 @@ from app.reading.large_tiff import tiff_pixels
 from app.reading.memmap import disk_full_told
 from app.reading.sources import read_source
 from app.reading.stack import DecodedImage
+from app.reading.warnings import ImageWarning
+
+# Of nuclei that are given: each takes some kilobytes until it is answered.
+MOST_GIVEN = 250_000
 
 
 @dataclass(frozen=True)
@@ -172,15 +178,19 @@ class Engine:
         options: SegmentationOptions,
         filename: str | None = None,
         channels: Sequence[tuple[str, bytes | Path]] = (),
+        corrected_from: str | None = None,
     ) -> PlaneResult:
         """Measure nuclei that are known, without the network: their confidence is NaN.
 
         Parameters
         ----------
         source, options, filename, channels
-            As for `segment`; of the options those count that say what is read, and the size of a pixel.
+            As for `segment`; of the options those count that say what is read, the size of a pixel, and
+            `exclude_border`.
         labels
             int32 `(H, W)`: 0 is background, nuclei are 1..N.
+        corrected_from
+            Which model's labels people have corrected to these, if that is known.
 
         Raises
         ------
@@ -195,7 +205,22 @@ class Engine:
         timing_ms: dict[str, float] = {}
         with timed(timing_ms, "decode"):
             plane = self._with_channels(self._decode(data, options), channels, options)
-        return measure_plane(self.model, plane, labels, options, filename, timing_ms)
+        return measure_plane(self.model, plane, labels, options, filename, timing_ms, corrected_from)
+
+    def read_labels(self, data: bytes) -> Truth:
+        """The nuclei of a label image, as those of a ground truth; see `app.evaluation.truth.read_truth`.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError
+            It cannot be read, or has more nuclei than can be answered.
+        """
+        truth = self._call(read_truth, data, self.limits.max_pixels)
+        if (n_nuclei := int(truth.labels.max(initial=0))) > MOST_GIVEN:
+            raise ImageTooLargeError(
+                f"The labels have {n_nuclei} nuclei, the limit is {MOST_GIVEN}; crop the image and its labels."
+            )
+        return truth
 
     def normalised(self, source: bytes | Path, options: SegmentationOptions) -> NDArray[np.float32]:
         """An image as the network sees it, and people on a screen: `(H, W, 3)` in [0, 1]; see `segment`."""
@@ -203,6 +228,44 @@ class Engine:
             raise ImageTooLargeError("Of so large an image there is no picture; crop it.")
         data = read_source(source) if isinstance(source, Path) else source
         return self.model.normalise(self._decode(data, options)[0].image)
+
+    def preview(self, source: Path, options: SegmentationOptions, folder: Path, max_bytes: int) -> Preview:
+        """A plane as people see it on a screen, whether or not it fits into the memory.
+
+        Where several channels could be that of the nuclei, the first is shown and a warning says so.
+
+        Parameters
+        ----------
+        source
+            Where the image is.
+        options
+            Its `channel`, `page` and `scene`.
+        folder
+            Where the preview's files are made.
+        max_bytes
+            What they may take.
+
+        Raises
+        ------
+        ImageError, EmptyUploadError, OptionError, NoRoomError
+            As for `segment`.
+        FileNotFoundError
+            The image is not there any more.
+        """
+        try:
+            return self._preview(source, options, folder, max_bytes)
+        except ChannelNeededError as exc:
+            first = self._preview(source, options.model_copy(update={"channel": 0}), folder, max_bytes)
+            told = ImageWarning(exc.code, f"{exc} The first channel is shown.")
+            return replace(first, image=replace(first.image, warnings=(told, *first.image.warnings)))
+
+    def _preview(self, source: Path, options: SegmentationOptions, folder: Path, max_bytes: int) -> Preview:
+        with disk_full_told():
+            if not self._is_out_of_core(source):
+                plane = self._decode(read_source(source), options)[0]
+                return preview_in_memory(self.model, plane, folder, max_bytes)
+            limit = self.limits.max_out_of_core_pixels
+            return preview_out_of_core(self.model, source, options, folder, limit, max_bytes, self._call)
 
     def _decode(self, data: bytes, options: SegmentationOptions) -> list[DecodedImage]:
         return self._call(decode_pages, data, self.limits.max_pixels, options.channel, options.page, options.scene)

@@ -4,6 +4,7 @@ import errno
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from app.engine.view import View, view_windows
 from app.errors import OptionError
 from app.inference.load import Model
 from app.inference.model_card import ModelCard, Normalisation
-from app.inference.normalise import Limits, limits, stretch
+from app.inference.normalise import limits, stretch_window
 from app.inference.resampling import Resampling, scaled_size
 from app.inference.tiling import BUCKET_PX, TILE_PX, mean_ood_score, predict_tile, tiles
 from app.measurement.intensities import Background, is_background, measured_channels
@@ -76,10 +77,10 @@ def segment_out_of_core(
     """
     timing_ms: dict[str, float] = {}
     with timed(timing_ms, "decode"):
-        image, pixels, statistics = _read(path, options, folder, max_pixels, call)
+        image, pixels, statistics = read_large(path, options, folder, max_pixels, call)
     size = pixel_size(image, options)
     with timed(timing_ms, "predict"):
-        normalised = _Normalised(pixels, statistics, model.card.normalisation)
+        normalised = Normalised(pixels, statistics, model.card.normalisation)
         choice = _choose(model, normalised, options, size)
         predictions, ood_score = _predict(model, normalised, choice.scale, folder, tile_side(max_bytes))
     calibration = calibration_at(model.card.calibration, choice.scale)
@@ -133,10 +134,10 @@ def check_out_of_core(options: SegmentationOptions, card: ModelCard) -> None:
         raise OptionError(f"The model {card.name}/{card.version} resizes every image; take one that does not.")
 
 
-def _read(
+def read_large(
     path: Path, options: SegmentationOptions, folder: Path, max_pixels: int, call: Call
 ) -> tuple[LargeImage, MemmapArray, ImageStatistics]:
-    """The plane, its pixels `(H, W, C)` on disk, and what all of them say."""
+    """The plane, its pixels `(H, W, C)` on disk, and what all of them say; see `segment_out_of_core`."""
     image = call(describe, path, max_pixels, options.channel, options.page, options.scene)
     pixels = _unpacked(path, image, folder, call)
     statistics = image_statistics(pixels, image)
@@ -155,31 +156,37 @@ def _unpacked(path: Path, image: LargeImage, folder: Path, call: Call) -> Memmap
     return pixels
 
 
-class _Normalised:
+class Normalised:
     """The content `(H, W, 3)` of the image as the network wants it, made part by part; see `app.inference.normalise`.
 
     Attributes
     ----------
     content
         Where in the image it lies; beyond it there is nothing.
+    within
+        What becomes 0 and 1.
     """
 
     def __init__(self, pixels: MemmapArray, statistics: ImageStatistics, normalisation: Normalisation) -> None:
         light = statistics.light
-        self._within = limits(
+        self.within = limits(
             light.distribution, light.padding, normalisation.low_percentile, normalisation.high_percentile
         )
         self._pixels, self._statistics = pixels, statistics
-        self.content = self._within.content(pixels.shape)
+        self.content = self.within.content(pixels.shape)
         self.whole_px = (pixels.shape[0], pixels.shape[1])
         self.shape = (*(side.stop - side.start for side in self.content), 3)
 
     def __getitem__(self, window: Window) -> NDArray[np.float32]:
         """A part."""
-        return _stretched(self._pixels, self._statistics, self._within, _placed(window, self.content))
+        return stretch_window(self.look, self.within, _placed(window, self.content))
+
+    def look(self, window: Window) -> NDArray[Any]:
+        """A window of the whole image as decoded, of what is segmented."""
+        return self._statistics.look(self._pixels[window])[0]
 
 
-def _choose(model: Model, image: _Normalised, options: SegmentationOptions, pixel: PixelSize | None) -> Choice:
+def _choose(model: Model, image: Normalised, options: SegmentationOptions, pixel: PixelSize | None) -> Choice:
     """The scale by windows of the image; nothing is enlarged."""
     asked = asked_scale(options, pixel)
     if asked is not None and asked > 1:
@@ -195,7 +202,7 @@ def _choose(model: Model, image: _Normalised, options: SegmentationOptions, pixe
 
 
 def _predict(
-    model: Model, image: _Normalised, scale: float, folder: Path, tile_px: int
+    model: Model, image: Normalised, scale: float, folder: Path, tile_px: int
 ) -> tuple[CanvasPredictions, float | None]:
     copy = image if scale == 1 else _shrunk(image, scale, folder)
     written: dict[str, MemmapArray] = {}
@@ -220,7 +227,7 @@ def _predict(
     return CanvasPredictions(shown_large["probability"], shown_large.get("distance")), mean_ood_score(ood_scores)
 
 
-def _shrunk(image: _Normalised, scale: float, folder: Path) -> MemmapArray:
+def _shrunk(image: Normalised, scale: float, folder: Path) -> MemmapArray:
     """A smaller copy on disk, `(h, w, 3)`, or `(h, w, 1)` of a grey image."""
     height, width = scaled_size(image.shape, scale)
     resampling = Resampling.between(image.shape, (height, width))
@@ -238,18 +245,6 @@ def _placed(window: tuple[slice, slice], content: tuple[slice, slice]) -> tuple[
         slice(all_.start + part.start, min(all_.start + part.stop, all_.stop)) for part, all_ in zip(window, content)
     )
     return rows, columns
-
-
-def _stretched(
-    pixels: MemmapArray, statistics: ImageStatistics, within: Limits, window: tuple[slice, slice]
-) -> NDArray[np.float32]:
-    """A window of the normalised image. What becomes of a hot pixel depends on those beside it, outside too."""
-    rows, columns = (slice(max(0, part.start - 1), part.stop + 1) for part in window)
-    image = stretch(statistics.look(pixels[rows, columns])[0], within)
-    inner_rows, inner_columns = (
-        slice(part.start - around.start, part.stop - around.start) for part, around in zip(window, (rows, columns))
-    )
-    return image[inner_rows, inner_columns]
 
 
 def tile_side(max_bytes: int) -> int:

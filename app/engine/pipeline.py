@@ -91,6 +91,7 @@ def measure_plane(
     options: SegmentationOptions,
     filename: str | None,
     timing_ms: dict[str, float],
+    corrected_from: str | None = None,
 ) -> PlaneResult:
     """Known nuclei of one plane in memory; see `app.engine.engine.Engine.measure`."""
     if labels.shape != (decoded.height, decoded.width):
@@ -99,6 +100,8 @@ def measure_plane(
             "(height x width); send labels of the image's size."
         )
     size = pixel_size(decoded, options)
+    if options.exclude_border:
+        labels = select(labels, 0, exclude_border=True)
     with timed(timing_ms, "measure"):
         confidence = model.card.calibration.confidence
         measured = measure(labels, decoded.image, decoded.channels, None, confidence, size, decoded.padding)
@@ -113,6 +116,8 @@ def measure_plane(
         has_colour=decoded.channels.shape[2] > 1,
         ood_score=None,
         timing_ms=timing_ms,
+        normalised=model.normalise(decoded.image),
+        corrected_from=corrected_from,
     )
 
 
@@ -251,6 +256,7 @@ def score_plane(plane: PlaneResult, mask_data: bytes, max_pixels: int, call: Cal
         )
     matching = match_all(truth.labels, labels)
     return Evaluation(
+        truth=truth.labels,
         mask_kind=truth.kind,
         mask_warnings=truth.warnings,
         count_predicted=plane.count,

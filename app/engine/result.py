@@ -52,7 +52,7 @@ class PlaneResult:
     stored_labels
         In memory int32 `(H, W)`: 0 is background, nuclei are 1..`count`; `LabelsOnDisk` of a plane that is out of core.
     normalised
-        float32 `(H, W, 3)` in [0, 1], what the network saw; None out of core, and of nuclei that were given.
+        float32 `(H, W, 3)` in [0, 1], what the network saw, or would have seen; None out of core.
     nuclei
         One row a nucleus.
     background
@@ -70,6 +70,9 @@ class PlaneResult:
         In what numbers its network computed.
     timing_ms
         Milliseconds a stage.
+    corrected_from
+        Of nuclei that were given: the name and version of the model whose labels people have corrected to these, if
+        that is known.
     """
 
     filename: str | None
@@ -88,6 +91,12 @@ class PlaneResult:
     card: ModelCard
     dtype: str
     timing_ms: dict[str, float]
+    corrected_from: str | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the nuclei were given, and not found."""
+        return self.threshold is None
 
     @property
     def is_in_memory(self) -> bool:
@@ -122,8 +131,10 @@ class PlaneResult:
         return len(self.nuclei["label"])
 
     @property
-    def min_confidence(self) -> float:
-        """The lowest confidence of a nucleus that was kept, as asked for or as calibrated."""
+    def min_confidence(self) -> float | None:
+        """The lowest confidence of a nucleus that was kept, as asked for or as calibrated; None of nuclei given."""
+        if self.is_given:
+            return None
         asked = self.options.min_confidence
         return self.card.calibration.min_confidence if asked is None else asked
 
@@ -165,7 +176,15 @@ class PlaneResult:
                 "dtype": self.dtype,
             },
             "options": options | applied,
+            **self._origin,
         }
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        """Where the nuclei are from that no model has found."""
+        if self.corrected_from is not None:
+            return {"labels": "corrected", "corrected_from": self.corrected_from}
+        return {"labels": "given"} if self.is_given else {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,16 +224,19 @@ class Result:
         self.close()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """A segmentation's scores against its ground truth.
 
     Attributes
     ----------
+    truth
+        int32 `(H, W)`, the true nuclei.
     mask_kind, mask_warnings
         See `app.evaluation.truth.Truth`.
     """
 
+    truth: NDArray[np.int32]
     mask_kind: MaskKind
     mask_warnings: tuple[ImageWarning, ...]
     count_predicted: int

@@ -6,6 +6,7 @@ them is empty, every score is 0.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,22 @@ class Matching:
     mean_matched_score: float
 
 
+class Pairs(NamedTuple):
+    """True and predicted nuclei that were paired, `(n,)` each, in the order of the predicted ones.
+
+    Attributes
+    ----------
+    truth, label
+        Their numbers, from 1.
+    iou
+        Of each pair.
+    """
+
+    truth: NDArray[np.intp]
+    label: NDArray[np.intp]
+    iou: NDArray[np.float64]
+
+
 def pixel_scores(truth: NDArray[np.bool_], mask: NDArray[np.bool_]) -> PixelScores:
     """Compare two masks of the same shape.
 
@@ -77,6 +94,18 @@ def match(truth: NDArray[np.int32], labels: NDArray[np.int32], thresh: float) ->
         0.5 or more: then a nucleus has, but for ties at exactly 0.5, at most one partner.
     """
     return match_all(truth, labels, (thresh,))[0]
+
+
+def pairs(truth: NDArray[np.int32], labels: NDArray[np.int32], thresh: float) -> Pairs:
+    """Which nuclei `match` pairs.
+
+    Examples
+    --------
+    >>> found = pairs(np.array([[1, 0, 2, 2]]), np.array([[0, 0, 0, 1]]), 0.5)
+    >>> found.truth, found.label, found.iou
+    (array([2]), array([1]), array([0.5]))
+    """
+    return _pairs(_intersection_over_union(truth, labels), thresh)
 
 
 def match_all(
@@ -139,15 +168,21 @@ def _intersection_over_union(truth: NDArray[np.int32], labels: NDArray[np.int32]
     return sparse.coo_array((pairs.data / union, (row, column)), shape=pairs.shape).tocsr()
 
 
-def _matching(overlap_iou: sparse.csr_array, thresh: float) -> Matching:
-    n_true, n_predicted = overlap_iou.shape
+def _pairs(overlap_iou: sparse.csr_array, thresh: float) -> Pairs:
     candidates = overlap_iou.copy()
     candidates.data[candidates.data < thresh] = 0
     candidates.eliminate_zeros()
     partner = maximum_bipartite_matching(sparse.csr_matrix(candidates), perm_type="column")
-    paired = np.flatnonzero(partner >= 0)
-    tp = len(paired)
-    matched_score = float(sum(candidates[row, partner[row]] for row in paired))
+    rows = np.flatnonzero(partner >= 0)
+    rows = rows[np.argsort(partner[rows])]
+    scores = np.array([candidates[row, partner[row]] for row in rows], np.float64)
+    return Pairs(rows + 1, partner[rows].astype(np.intp) + 1, scores)
+
+
+def _matching(overlap_iou: sparse.csr_array, thresh: float) -> Matching:
+    n_true, n_predicted = overlap_iou.shape
+    scores = _pairs(overlap_iou, thresh).iou
+    tp, matched_score = len(scores), float(sum(scores))
     fp, fn = n_predicted - tp, n_true - tp
     if tp + fp + fn == 0:
         return Matching(thresh, 0, 0, 0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)

@@ -22,7 +22,7 @@ _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_PLAIN, 0.7
 
 def encode_mask(labels: NDArray[np.int32]) -> bytes:
     """8-bit grey PNG: 255 where there is nucleus, else 0."""
-    return _encode_png(np.where(labels > 0, 255, 0).astype(np.uint8))
+    return encode_png(np.where(labels > 0, 255, 0).astype(np.uint8))
 
 
 def encode_labels(labels: NDArray[np.int32], provenance: Mapping[str, Any]) -> bytes:
@@ -67,7 +67,7 @@ def encode_overlay(
             place = (round(column - width / 2), round(row + height / 2))
             for colour, thickness in ((AROUND_RGB, 3), ((255, 255, 255), 1)):
                 cv2.putText(drawn, str(number), place, _FONT, _FONT_SCALE, colour, thickness, cv2.LINE_AA)
-    return _encode_png(drawn)
+    return encode_png(drawn)
 
 
 def encode_csv(table: dict[str, NDArray[Any]]) -> bytes:
@@ -89,6 +89,7 @@ def encode_parquet(table: Mapping[str, NDArray[Any]], provenance: Mapping[str, A
     return buffer.getvalue()
 
 
-def _encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    flipped = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """8-bit PNG, grey `(H, W)` or `(H, W, 1)`, or RGB `(H, W, 3)`."""
+    flipped = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 and pixels.shape[2] == 3 else pixels
     return bytes(cv2.imencode(".png", flipped)[1].tobytes())

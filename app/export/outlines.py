@@ -118,7 +118,7 @@ def encode_coco(
     filename: str,
     provenance: Mapping[str, Any],
 ) -> bytes:
-    """COCO's JSON of one image: a compressed run-length mask, an area, a box and a score a nucleus."""
+    """COCO's JSON of one image: a compressed run-length mask, an area, a box and a score a nucleus; none if given."""
     height, width = labels.shape
     left, top = table["bbox_col_min_px"], table["bbox_row_min_px"]
     boxes = np.column_stack([left, top, table["bbox_col_max_px"] - left, table["bbox_row_max_px"] - top])
@@ -131,7 +131,8 @@ def encode_coco(
             "area": area,
             "bbox": box,
             "iscrowd": 0,
-            "score": score,
+            # Nuclei that were given have none.
+            **({"score": score} if score == score else {}),
         }
         for number, counts, area, box, score in zip(
             table["label"].tolist(),

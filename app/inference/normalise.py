@@ -1,5 +1,6 @@
 """Image to the network's input: three channels, the image's own percentiles at 0 and 1."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.reading.brightness import largest_ordinary
+from app.reading.memmap import Window
 from app.reading.padding import Padding, find_padding
 from app.reading.percentiles import Distribution
 
@@ -104,3 +106,15 @@ def stretch(image: NDArray[Any], limits: Limits) -> NDArray[np.float32]:
         stretched = np.where(stretched < 1, stretched, cv2.medianBlur(stretched, 3))
     # Three channels at the expense of one.
     return stretched if image.ndim == 3 else np.broadcast_to(stretched[..., np.newaxis], (*image.shape, 3))
+
+
+def stretch_window(look: Callable[[Window], NDArray[Any]], limits: Limits, window: Window) -> NDArray[np.float32]:
+    """A window of an image, of which `look` gives parts, as it is in the whole stretched image.
+
+    What becomes of a hot pixel depends on those beside it, outside of the window too.
+    """
+    rows, columns = (slice(max(0, part.start - 1), part.stop + 1) for part in window)
+    inner_rows, inner_columns = (
+        slice(part.start - around.start, part.stop - around.start) for part, around in zip(window, (rows, columns))
+    )
+    return stretch(look((rows, columns)), limits)[inner_rows, inner_columns]
