@@ -31,6 +31,8 @@ SEED = 0
 _POISONED = ("poison1_B01_s1_w1.tif", "poison1_B02_s1_w1.tif")
 _SIDE_PX = 96
 _PLATE = {"name": "plate", "nuclear_channel": "w1"}
+# Until so much of the kills images are sent.
+_SENT = 0.3
 _START_S = 180
 _END_S = 3600
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -177,27 +179,40 @@ def _is_worker(process: psutil.Process) -> bool:
         return False
 
 
+def moments(n_kills: int) -> list[float]:
+    """When so many processes are killed, at random."""
+    return sorted(np.random.default_rng(SEED).uniform(0, 1, n_kills).tolist())
+
+
 def run(
     n_images: int,
-    n_kills: int,
+    kills: Sequence[float],
     folder: Path,
     url: str | None = None,
     kinds: Sequence[str] = ("service", "worker"),
     n_poisoned: int = len(_POISONED),
+    n_workers: int = 2,
 ) -> Outcome:
-    """An experiment of so many images, in which so many processes are killed."""
+    """An experiment of so many images, in which processes are killed.
+
+    Parameters
+    ----------
+    kills
+        When, in order: until `_SENT` while images are sent, and then when that part of all is measured.
+    kinds
+        Of which one, chosen at random, is killed each time.
+    """
     generator = np.random.default_rng(SEED)
     start = time.monotonic()
-    processes = Processes(folder, url, has_scheduler="scheduler" in kinds)
+    processes = Processes(folder, url, has_scheduler="scheduler" in kinds, n_workers=n_workers)
     killed: Counter[str] = Counter()
     client = _Client(processes)
     try:
         made = client.ask("POST", "/experiments", json=_PLATE, headers={"Idempotency-Key": "one"}).json()
         path = f"/experiments/{made['id']}"
         images = list(plate(n_images, n_poisoned))
-        when = np.sort(generator.uniform(0, 1, n_kills))
         for number, (name, data) in enumerate(images):
-            while killed.total() < n_kills and when[killed.total()] < 0.3 * (number + 1) / len(images):
+            while killed.total() < len(kills) and kills[killed.total()] < _SENT * (number + 1) / len(images):
                 killed.update(_killed(processes, generator, kinds))
             client.ask("PUT", f"{path}/images/{name}", content=data)
         client.ask("POST", f"{path}/close", params={"expected": len(images)})
@@ -206,7 +221,7 @@ def run(
             if time.monotonic() > deadline:
                 raise TimeoutError(status)
             n_ended = len(images) - status["images"]["waiting"] - status["images"]["running"]
-            while killed.total() < n_kills and when[killed.total()] < max(0.3, n_ended / len(images)):
+            while killed.total() < len(kills) and kills[killed.total()] < max(_SENT, n_ended / len(images)):
                 killed.update(_killed(processes, generator, kinds))
             processes.see()
             time.sleep(0.1)
@@ -311,7 +326,7 @@ def main(arguments: list[str] | None = None) -> int:
         def measured(name: str, n_kills: int, url: str | None, kinds: Sequence[str]) -> Outcome:
             folder = work / name.replace(" ", "-")
             folder.mkdir()
-            return run(options.images, n_kills, folder, url, kinds)
+            return run(options.images, moments(n_kills), folder, url, kinds)
 
         calm = measured("without kills", 0, None, ("service",))
         third = options.kills // 3

@@ -7,6 +7,7 @@ Two blank TIFFs of one key, small files with very many pixels, are posted at onc
 import argparse
 import io
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -58,7 +59,7 @@ def latencies_s(service: Service, key: str, n_requests: int) -> list[float]:
 
 
 def beside(service: Service, large_key: str, key: str, sides_px: tuple[int, ...], n_requests: int) -> list[float]:
-    """How long answers took while the large images were in work, which is given up in the end."""
+    """How long answers took while the large images were in work, which is given up in the end with the service."""
 
     def post(side_px: int) -> None:
         headers = {"authorization": f"Bearer {large_key}", "content-type": "image/tiff"}
@@ -75,6 +76,8 @@ def beside(service: Service, large_key: str, key: str, sides_px: tuple[int, ...]
             raise TimeoutError("The network was not shown a large image in time.")
         time.sleep(0.05)
     taken = latencies_s(service, key, n_requests)
+    # Asked once more when this is over, it does not wait for the large images.
+    os.kill(service.pid, signal.SIGTERM)
     threads.shutdown(wait=False)
     return taken
 

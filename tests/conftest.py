@@ -19,8 +19,23 @@ from tests.client import TestClient
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
 
-DATA = Path(__file__).parent / "data"
+TESTS = Path(__file__).parent
+DATA = TESTS / "data"
+TRAINING = TESTS / "training"
+_LONGEST_FIRST = {TRAINING: 0, TESTS: 1}
 REAL_IMAGES = ("fluorescence.tif", "histology.jpg", "immunohistochemistry.png")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests among processes, where there are several.
+
+    Those of a file stay together, and so do all that train networks: they share fixtures that take long. The longest
+    files, which train or start the real service, come first, so that no process has one left when the others are done.
+    """
+    for item in items:
+        group = TRAINING if item.path.parent == TRAINING else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group)))
+    items.sort(key=lambda item: _LONGEST_FIRST.get(item.path.parent, len(_LONGEST_FIRST)))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -13,7 +14,7 @@ import uvicorn
 from app import __version__, cli
 from app.cli import main
 from app.options import SegmentationOptions
-from app.settings import Settings
+from app.settings import DEFAULT_MODEL, Settings
 from tests.conftest import DATA
 from tests.fakes import engine
 from tests.synthetic import discs, picture, png
@@ -69,14 +70,46 @@ def test_info_says_what_the_shipped_model_is(
     assert caplog.messages[0].startswith("There is no model at")
 
 
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        (
+            {"max_pixels": "0"},
+            "KARYOMETER_MAX_PIXELS has a value it cannot have; set it to a number of pixels above 0.",
+        ),
+        ({"device": "tpu"}, "KARYOMETER_DEVICE has a value it cannot have; set it to auto, cpu or gpu:N."),
+        ({"host": "0.0.0.0"}, "Other machines can reach 0.0.0.0, so set KARYOMETER_API_KEYS_FILE"),
+        ({"host": "0.0.0.0", "allow_anonymous": "perhaps"}, "KARYOMETER_ALLOW_ANONYMOUS has a value it cannot have"),
+        ({"api_keys_file": "nowhere"}, "KARYOMETER_API_KEYS_FILE names nowhere, which is not a text file to read."),
+    ],
+)
 def test_a_wrong_setting_ends_before_the_start(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("KARYOMETER_MAX_PIXELS", "0")
+    for name, value in environment.items():
+        monkeypatch.setenv(f"KARYOMETER_{name.upper()}", value)
     assert main(["serve"]) == 2
-    assert caplog.messages == [
-        "KARYOMETER_MAX_PIXELS has a value it cannot have; set it to a number of pixels above 0."
-    ]
+    (told,) = caplog.messages
+    assert told.startswith(sentence)
+
+
+@pytest.mark.parametrize("harm", ["truncated", "bit flipped"])
+def test_a_damaged_model_is_refused_in_one_sentence(
+    harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(DEFAULT_MODEL, folder)
+    weights = next(folder.glob("variables/variables.data*"))
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data[:-1] if harm == "truncated" else data)
+    monkeypatch.setenv("KARYOMETER_MODEL", str(folder))
+    monkeypatch.setenv("KARYOMETER_PORT", "0")
+    with pytest.raises(SystemExit) as stop:
+        main(["serve"])
+    assert stop.value.code == 3
+    assert f"The model files in {folder} are not those its card describes" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_settings_reach_the_server(monkeypatch: pytest.MonkeyPatch) -> None:

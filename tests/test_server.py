@@ -42,12 +42,6 @@ def start(**environment: str) -> subprocess.Popen[str]:
     )
 
 
-def refusal(**environment: str) -> tuple[int, str]:
-    process = start(**environment)
-    _, text = process.communicate(timeout=READY_S)
-    return process.returncode, text
-
-
 @contextmanager
 def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str], list[str]]]:
     """The address, process and log of a service, which at the end has stopped because it was asked to."""
@@ -76,14 +70,20 @@ def running(**environment: str) -> Iterator[tuple[str, subprocess.Popen[str], li
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """The address of a service that this machine alone can reach."""
-    with running() as (address, *_):
-        yield address
+def service() -> Iterator[tuple[str, int]]:
+    """The address and process of a service that this machine alone can reach."""
+    with running() as (address, process, _):
+        yield address, process.pid
+
+
+@pytest.fixture(scope="module")
+def url(service: tuple[str, int]) -> str:
+    """Its address."""
+    return service[0]
 
 
 def test_asked_to_stop_it_answers_who_is_in_and_takes_nobody_else() -> None:
-    image = png(np.random.default_rng(0).integers(0, 255, (2500, 2500), np.uint8))
+    image = png(np.random.default_rng(0).integers(0, 255, (2000, 2000), np.uint8))
     with running() as (url, process, _), ThreadPoolExecutor() as threads:
         # It takes seconds.
         answer = threads.submit(post, f"{url}/segment?include=mask", files={"image": image})
@@ -120,16 +120,16 @@ def below(pid: int) -> list[int]:
     return [below_it for child in children for below_it in (child, *below(child))]
 
 
-def test_killed_decoders_are_replaced() -> None:
-    with running() as (url, process, _):
-        image = (DATA / "histology.jpg").read_bytes()
-        expected = post(f"{url}/segment", files={"image": image}).json()["count"]
-        for _ in range(2):
-            decoders = [pid for pid in below(process.pid) if "fork" in Path(f"/proc/{pid}/cmdline").read_text()]
-            assert len(decoders) >= 2
-            for decoder in decoders:
-                os.kill(decoder, signal.SIGKILL)
-            assert post(f"{url}/segment", files={"image": image}).json()["count"] == expected
+def test_killed_decoders_are_replaced(service: tuple[str, int]) -> None:
+    url, pid = service
+    image = (DATA / "histology.jpg").read_bytes()
+    expected = post(f"{url}/segment", files={"image": image}).json()["count"]
+    for _ in range(2):
+        decoders = [child for child in below(pid) if "fork" in Path(f"/proc/{child}/cmdline").read_text()]
+        assert len(decoders) >= 2
+        for decoder in decoders:
+            os.kill(decoder, signal.SIGKILL)
+        assert post(f"{url}/segment", files={"image": image}).json()["count"] == expected
 
 
 def test_ready_and_model(url: str) -> None:
@@ -166,17 +166,13 @@ def test_two_posts_give_the_same_answer_but_for_the_timings(url: str) -> None:
     ("environment", "exit_code", "sentence"),
     [
         ({"model": "nowhere"}, 3, "There is no model at nowhere"),
-        ({"device": "gpu:9"}, 3, "The device gpu:9 was asked for, but TensorFlow sees"),
-        ({"device": "tpu"}, 2, "KARYOMETER_DEVICE has a value it cannot have; set it to auto, cpu or gpu:N."),
         ({"port": "eighty"}, 2, "KARYOMETER_PORT has a value it cannot have"),
-        ({"host": "0.0.0.0"}, 2, "Other machines can reach 0.0.0.0, so set KARYOMETER_API_KEYS_FILE"),
-        ({"host": "0.0.0.0", "allow_anonymous": "perhaps"}, 2, "KARYOMETER_ALLOW_ANONYMOUS has a value it cannot have"),
-        ({"api_keys_file": "nowhere"}, 2, "KARYOMETER_API_KEYS_FILE names nowhere, which is not a text file to read."),
     ],
 )
 def test_a_wrong_set_up_is_refused_in_one_sentence(environment: dict[str, str], exit_code: int, sentence: str) -> None:
-    code, text = refusal(**environment)
-    assert code == exit_code
+    process = start(**environment)
+    _, text = process.communicate(timeout=READY_S)
+    assert process.returncode == exit_code
     assert sentence in text
     assert "Traceback" not in text
 
@@ -204,20 +200,6 @@ def test_other_machines_need_a_key_and_the_log_says_whose(tmp_path: Path) -> Non
     # The server's own messages are such lines too, and its own line for each request is gone.
     assert {line["logger"] for line in written} == {"uvicorn.error", "app.api.middleware"}
     assert not any(secret in line for line in lines for secret in (key, "mine.png"))
-
-
-@pytest.mark.parametrize("harm", ["truncated", "bit flipped"])
-def test_a_damaged_model_is_refused_in_one_sentence(harm: str, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(DEFAULT_MODEL, folder)
-    weights = next(folder.glob("variables/variables.data*"))
-    data = bytearray(weights.read_bytes())
-    data[len(data) // 2] ^= 1
-    weights.write_bytes(data[:-1] if harm == "truncated" else data)
-    code, text = refusal(model=str(folder))
-    assert code == 3
-    assert f"The model files in {folder} are not those its card describes" in text
-    assert "Traceback" not in text
 
 
 def test_a_model_that_is_replaced_under_a_running_service_goes_on_serving(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.cli import main
 from app.engine.engine import Engine, Limits
 from app.inference.load import Model, load_model
 from app.inference.model_card import CARD_NAME, read_model_card
@@ -53,3 +54,15 @@ def test_an_image_unlike_the_training_data_is_warned_of(model: Model, tiny_crops
 def test_a_network_without_a_distance_says_so(tiny_model: Path) -> None:
     assert '"distance_name": null' in (tiny_model / CARD_NAME).read_text()
     assert load_model(tiny_model, "cpu").predictor.predict(np.zeros((8, 8, 3), np.float32)).distance is None
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("KARYOMETER_DEVICE", "gpu:9")
+    monkeypatch.setenv("KARYOMETER_PORT", "0")
+    with pytest.raises(SystemExit) as stop:
+        main(["serve"])
+    assert stop.value.code == 3
+    assert "The device gpu:9 was asked for, but TensorFlow sees" in caplog.text
+    assert "Traceback" not in caplog.text

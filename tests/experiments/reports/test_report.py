@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -25,6 +26,11 @@ def cellpyability() -> Table:
     return table_of(
         [{**row, "condition": "one" if row["replicate"] in "BCD" else "two"} for row in cellpyability_rows()]
     )
+
+
+@cache
+def lincs_effects() -> Effects:
+    return effects(lincs())
 
 
 def page(table: Table, found: Effects | None = None, **more: Any) -> str:
@@ -55,20 +61,21 @@ def test_the_answer_comes_first() -> None:
 
 def test_figures_are_files_too() -> None:
     table = two_groups()
-    found = figures(table, effects(table))
+    of_table = effects(table)
+    found = figures(table, of_table)
     assert set(found) == {
         f"{stem}.{kind}" for stem in ("replicates", "plates", "count-area") for kind in ("svg", "png")
     }
     assert all(data.startswith(b"\x89PNG" if name.endswith("png") else b"<svg") for name, data in found.items())
     assert figures(table, None) == {}
-    assert found == figures(table, effects(table))
+    assert found == figures(table, of_table)
 
 
 def test_curves_are_drawn_with_their_interval() -> None:
     table = cellpyability()
-    found = figures(table, effects(table))
-    assert "dose-response.svg" in found
-    (_, second) = answer_sentences(effects(table), None)
+    found = effects(table)
+    assert "dose-response.svg" in figures(table, found)
+    (_, second) = answer_sentences(found, None)
     assert second.startswith("The EC50 is 35.5 nM for one (95 % interval 32.8 to 38.4) and 3.59 nM for two")
 
 
@@ -82,9 +89,9 @@ def test_several_endpoints_have_figures_each() -> None:
 
 
 def test_the_page_needs_nothing_else() -> None:
-    table = lincs()
-    found = effects(table)
-    text = page(table, found, images={"control | treated": b"\x89PNG\r\n"}, provenance={"model": {"name": "fast"}})
+    text = page(
+        lincs(), lincs_effects(), images={"control | treated": b"\x89PNG\r\n"}, provenance={"model": {"name": "fast"}}
+    )
     elements = Elements(text).found
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in elements}
     links = [value for _, known in elements for name, value in known.items() if name in ("src", "href", "xlink:href")]
@@ -154,8 +161,7 @@ def test_what_the_answer_says(table: Table, said: str) -> None:
 
 
 def test_warnings_are_told_once() -> None:
-    table = lincs()
-    text = page(table, effects(table))
+    text = page(lincs(), lincs_effects())
     assert text.count("(replicates_averaged)") == 1
     assert "BRD-K50691590 20 uM:" in text
 
@@ -168,7 +174,7 @@ def test_the_controls_that_were_asked_for_are_drawn() -> None:
 
 
 def test_methods_name_what_was_done() -> None:
-    found = effects(lincs())
+    found = lincs_effects()
     text, references = methods(found, "1.0")
     assert "Dunnett's test with blocks taken out" in text
     assert "n counts plates" in text
