@@ -41,7 +41,8 @@ def plan(store: Store, experiment_id: str) -> Experiment:
     except KaryometerError as exc:
         problem = {"code": exc.code, "message": str(exc)}
         channels = list(exc.channels) if isinstance(exc, ChannelNeededError) else []
-        notes = experiment.notes | {"channels": channels}
+        # What was assumed before no longer holds.
+        notes = experiment.notes | {"channels": channels, "nuclear_channel": None, "warnings": []}
         work.plan(experiment_id, experiment.revision, None, notes, problem, is_assumed=False)
     else:
         planned = [_planned_image(experiment, field, digests) for field in fields.fields]
