@@ -171,9 +171,19 @@ class LayoutError(TableError):
 
 
 class ChannelNeededError(KaryometerError):
-    """The image has several channels, and nothing says which one holds the nuclei."""
+    """The image has several channels, and nothing says which one holds the nuclei.
+
+    Attributes
+    ----------
+    channels
+        What they are called, where they have names.
+    """
 
     code = "channel_needed"
+
+    def __init__(self, message: str, channels: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.channels = channels
 
 
 class FormatError(KaryometerError):

@@ -12,6 +12,7 @@ from app.api.effects_schema import EffectsResponse
 from app.api.schemas import EffectsQuery
 from app.api.uploads import Form, read_form
 from app.experiments.reports.measurements import read_measurements
+from app.experiments.reports.report_text import answered
 from app.statistics.effects import EffectOptions, effects
 
 router = APIRouter(tags=["measure"])
@@ -53,7 +54,7 @@ async def effects_of_table(ticket: TicketDependency, asked: EffectsRequest) -> J
 
 def _answer(query: EffectsQuery, table: bytes) -> JsonResponse:
     measured = read_measurements(table)
-    return JsonResponse(effects(measured.columns, effect_options(query), MOST_COMPARISONS).as_dict())
+    return JsonResponse(answered(effects(measured.columns, effect_options(query), MOST_COMPARISONS)))
 
 
 def effect_options(query: EffectsQuery) -> EffectOptions:

@@ -5,7 +5,7 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from app.statistics.results import Interval, StatisticsWarning
 from app.statistics.schema import Effects
@@ -34,4 +34,10 @@ def _either(kinds: tuple[Any, ...]) -> Any:
 
 
 _MODELS: dict[Any, type[BaseModel]] = {}
-EffectsResponse: type[BaseModel] = _model(Effects)
+EffectsResponse: type[BaseModel] = create_model(
+    "Effects",
+    __base__=_model(Effects),
+    __doc__=inspect.getdoc(Effects),
+    answer=(str, Field(description="what the table says, in a sentence for people")),
+    limits=(str, Field(description="what it could not say, in a sentence for people")),
+)

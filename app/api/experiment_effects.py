@@ -14,6 +14,7 @@ from app.api.schemas import EffectsQuery
 from app.engine.engine import Engine
 from app.errors import TableError
 from app.experiments.reports.conclusion import Look, conclude, shown_images
+from app.experiments.reports.report_text import answered
 from app.experiments.store import Store
 from app.experiments.tables import Tables
 from app.options import SegmentationOptions
@@ -38,7 +39,7 @@ def effects(mine: MineDependency, store: StoreDependency, query: Annotated[Effec
     compared = conclude(Tables(store, mine), effect_options(query), MOST_COMPARISONS)
     if compared.effects is None:
         raise TableError(compared.why_no_effects or "")
-    return JsonResponse(compared.effects.as_dict())
+    return JsonResponse(answered(compared.effects))
 
 
 @router.get(

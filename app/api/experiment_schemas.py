@@ -59,7 +59,7 @@ class ExperimentStatus(_Body):
     understood: dict[str, Any] = Field(
         description="what its files were taken for: numbers, and the first names, of those that match nothing "
         "(`unmatched`), are there twice (`duplicates`), or are not used (`ignored`), and wells of the layout without "
-        "images (`wells_without_images`)"
+        "images (`wells_without_images`); and the `channels` that files are of"
     )
 
 

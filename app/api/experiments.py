@@ -147,6 +147,23 @@ async def put_layout(
     return await asyncio.to_thread(kept)
 
 
+@router.put(
+    "/{experiment_id}/nuclear_channel",
+    summary="Say which channel shows the nuclei",
+    response_model=ExperimentStatus,
+    responses=PROBLEMS,
+)
+def put_nuclear_channel(
+    mine: MineDependency,
+    store: StoreDependency,
+    engine: EngineDependency,
+    name: Annotated[str, Query(min_length=1, max_length=255, description="as file names call it")],
+) -> dict[str, Any]:
+    """At any time, and again; the answer says what its files are taken for then."""
+    store.set_nuclear_channel(mine.id, name)
+    return status_of(store, plan(store, mine.id), engine)
+
+
 @router.post("/{experiment_id}/close", summary="No more images", response_model=ExperimentStatus, responses=PROBLEMS)
 def close(
     mine: MineDependency,

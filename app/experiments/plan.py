@@ -4,7 +4,7 @@ from collections.abc import Mapping, Set
 from dataclasses import asdict
 from typing import Any
 
-from app.errors import KaryometerError
+from app.errors import ChannelNeededError, KaryometerError
 from app.experiments.experiment import Experiment, PlannedImage
 from app.experiments.layouts.fields import Field, Fields, find_fields, is_sidecar
 from app.experiments.layouts.layout import Layout, read_layout
@@ -40,7 +40,10 @@ def plan(store: Store, experiment_id: str) -> Experiment:
         )
     except KaryometerError as exc:
         problem = {"code": exc.code, "message": str(exc)}
-        work.plan(experiment_id, experiment.revision, None, experiment.notes, problem, is_assumed=False)
+        channels = list(exc.channels) if isinstance(exc, ChannelNeededError) else []
+        # What was assumed before no longer holds.
+        notes = experiment.notes | {"channels": channels, "nuclear_channel": None, "warnings": []}
+        work.plan(experiment_id, experiment.revision, None, notes, problem, is_assumed=False)
     else:
         planned = [_planned_image(experiment, field, digests) for field in fields.fields]
         notes = _notes(fields, layout)
@@ -93,6 +96,7 @@ def _notes(fields: Fields, layout: Layout | None) -> dict[str, Any]:
     return {
         "n_images": len(fields.fields),
         "n_wells": len(wells),
+        "channels": list(fields.channels),
         "nuclear_channel": fields.nuclear_channel,
         **{f"n_{name}": len(items) for name, items in told.items()},
         **{name: items[:_MOST_TOLD] for name, items in told.items()},

@@ -7,6 +7,7 @@ import pytest
 
 from app.api import effects as door
 from app.api.effects_schema import EffectsResponse
+from app.experiments.reports.report_text import answered
 from app.statistics.effects import EffectOptions, effects
 from tests.client import TestClient
 from tests.statistics.test_effects import lincs, one_plate, several_plates
@@ -48,7 +49,7 @@ def test_the_answer_is_that_of_the_statistics(client: TestClient) -> None:
     table["dose"] = [dose or "" for dose in table["dose"]]
     answer = post(client, table)
     assert answer.status_code == 200
-    assert answer.json() == effects(table).as_dict()
+    assert answer.json() == answered(effects(table))
     EffectsResponse.model_validate(answer.json())
 
 
@@ -67,7 +68,7 @@ def test_options_are_asked_for_in_the_query(client: TestClient) -> None:
         correction="benjamini-hochberg",
         test="rank",
     )
-    assert answer.json() == effects(table, options).as_dict()
+    assert answer.json() == answered(effects(table, options))
 
 
 @pytest.mark.parametrize("content_type", ["text/csv", "text/tab-separated-values; charset=utf-8", "text/plain", ""])
@@ -75,13 +76,13 @@ def test_tables_come_raw_whatever_they_are_called(client: TestClient, content_ty
     table = one_plate(DMSO=CONTROL, drug=DRUG)
     body = as_csv(table, "\t").replace(".", ",").encode("utf-16")
     answer = client.post("/effects", content=body, headers={"Content-Type": content_type})
-    assert answer.json() == effects(table).as_dict()
+    assert answer.json() == answered(effects(table))
 
 
 def test_tables_come_as_a_part(client: TestClient) -> None:
     table = one_plate(DMSO=CONTROL, drug=DRUG)
     answer = client.post("/effects", files={"table": ("counts.csv", as_csv(table))})
-    assert answer.json() == effects(table).as_dict()
+    assert answer.json() == answered(effects(table))
     wrong = client.post("/effects", files={"image": ("counts.csv", as_csv(table))})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "unknown_part")
     assert "`table`" in wrong.json()["detail"]

@@ -312,7 +312,22 @@ def test_channels_must_be_told_apart_before_it_closes(client: TestClient) -> Non
     put(client, url, "A01", nuclei(2), "w2")
     refused = client.post(f"{url}/close")
     assert (refused.status_code, refused.json()["code"]) == (422, "channel_needed")
+    assert client.get(url).json()["understood"]["channels"] == ["w1", "w2"]
     assert client.post(f"{url}/close?nuclear_channel=w2").status_code == 200
+    wait(client, url)
+    assert [row["count"] for row in rows(client.get(f"{url}/tables/images").text)] == ["2"]
+
+
+def test_the_nuclear_channel_can_be_chosen_before_it_starts_and_again(client: TestClient) -> None:
+    url = make(client, "?start=manual")
+    put(client, url, "A01", nuclei(1), "w1")
+    put(client, url, "A01", nuclei(2), "w2")
+    for name in ("w1", "w2"):
+        status = client.put(f"{url}/nuclear_channel?name={name}").json()
+        assert (status["state"], status["warnings"]) == ("open", [])
+        assert (status["understood"]["nuclear_channel"], status["understood"]["channels"]) == (name, ["w1", "w2"])
+    client.post(f"{url}/close")
+    client.post(f"{url}/start")
     wait(client, url)
     assert [row["count"] for row in rows(client.get(f"{url}/tables/images").text)] == ["2"]
 

@@ -54,6 +54,8 @@ class Fields:
         Pairs of files that would be at one place: the first is used, the second is not.
     ignored
         Files that are not used, and why.
+    channels
+        All that files in wells are of.
     nuclear_channel
         Which one shows the nuclei; None where files are of no named channels.
     is_assumed
@@ -66,6 +68,7 @@ class Fields:
     unmatched: tuple[str, ...] = ()
     duplicates: tuple[tuple[str, str], ...] = ()
     ignored: tuple[tuple[str, str], ...] = ()
+    channels: tuple[str, ...] = ()
     nuclear_channel: str | None = None
     is_assumed: bool = False
     warnings: tuple[LayoutWarning, ...] = ()
@@ -124,6 +127,7 @@ def find_fields(
         unmatched=tuple(name for name in images if name not in found.places),
         duplicates=tuple(duplicates),
         ignored=tuple((ignored | lonely).items()),
+        channels=tuple(channels),
         nuclear_channel=nuclear or None,
         is_assumed=is_assumed,
         warnings=(*found.warnings, *_told_planes(in_wells), *_told_missing(channels, nuclear)),
@@ -142,7 +146,8 @@ def _choose(channels: Sequence[str], called: Mapping[str, str], asked: str | Non
         listed = ", ".join(_told(name, called) for name in channels[:20])
         raise ChannelNeededError(
             f"The images are of {len(channels)} channels, and none of them is clearly that of the nuclei; say which "
-            f"with nuclear_channel, one of: {listed}."
+            f"with nuclear_channel, one of: {listed}.",
+            tuple(channels),
         )
     return channels[nuclear[0]], False
 

@@ -15,6 +15,7 @@ from app.experiments.layouts.layout import read_layout
 from app.experiments.reports.measurements import Column, read_measurements
 from app.experiments.reports.report_text import (
     answer_sentences,
+    answered,
     change_percent,
     number,
     p_words,
@@ -51,7 +52,7 @@ class Compared:
     @property
     def answer(self) -> Mapping[str, Any]:
         """The answer as JSON holds it."""
-        return self.effects.as_dict() if self.effects else {"why_no_effects": self.why_no_effects}
+        return answered(self.effects) if self.effects else {"why_no_effects": self.why_no_effects}
 
     def lines(self) -> Iterator[str]:
         """The answer in two sentences, and a small table."""

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from app.statistics.power import ALPHA
 from app.statistics.results import StatisticsWarning
@@ -98,6 +99,12 @@ def answer_sentences(effects: Effects | None, why_no_effects: str | None) -> tup
     left = len(effects.endpoints) - len(shown)
     more = f" {left} more endpoints are below." if left else ""
     return first + more, " ".join(_limits(endpoint) for endpoint in shown[:1])
+
+
+def answered(effects: Effects) -> dict[str, Any]:
+    """The answer as JSON holds it: its two sentences, `answer` and `limits`, and the numbers."""
+    answer, limits = answer_sentences(effects, None)
+    return {"answer": answer, "limits": limits} | effects.as_dict()
 
 
 def _found(endpoint: EndpointEffects) -> str:

@@ -1,6 +1,7 @@
 // Asks the service. Every failure is a Problem with a sentence for people.
 const BASE = new URL("../../", import.meta.url);
 const KEY = "karyometer-key";
+const UNREACHABLE = "The service does not answer. See whether it runs, and try again.";
 
 /** What the service, or the way to it, refused. */
 export class Problem extends Error {
@@ -49,10 +50,36 @@ export async function ask(method, path, { parameters, body, json, headers, signa
     response = await fetch(address(path, parameters), { method, body, headers: sent, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ detail: "The service does not answer. See whether it runs, and try again." });
+    throw new Problem({ detail: UNREACHABLE });
   }
   if (response.ok) return response;
   throw await problemOf(response);
+}
+
+/**
+ * Send a body and tell how many of its bytes have gone, which fetch cannot.
+ *
+ * @returns {Promise<any>} the answer's JSON.
+ * @throws {Problem} as `ask`.
+ */
+export function send(method, path, body, { parameters, onSent = () => {}, signal } = {}) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, address(path, parameters));
+    for (const [name, value] of Object.entries(credentials())) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => onSent(event.loaded);
+    request.onerror = () => reject(new Problem({ detail: UNREACHABLE }));
+    request.onabort = () => reject(new DOMException("It was stopped.", "AbortError"));
+    request.onload = () => {
+      const { status } = request;
+      const headers = { "Retry-After": request.getResponseHeader("Retry-After") ?? "" };
+      const response = new Response(status === 204 ? null : request.response, { status, headers });
+      (response.ok ? response.json() : problemOf(response).then((problem) => Promise.reject(problem))).then(resolve, reject);
+    };
+    signal?.addEventListener("abort", () => request.abort());
+    if (signal?.aborted) request.onabort();
+    else request.send(body);
+  });
 }
 
 async function problemOf(response) {

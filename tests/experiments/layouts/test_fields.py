@@ -79,6 +79,7 @@ def test_several_channels_none_of_which_is_clearly_nuclear(names: list[str], lis
     with pytest.raises(ChannelNeededError, match="say which with nuclear_channel") as refused:
         find_fields(names)
     assert str(refused.value).endswith(listed)
+    assert len(refused.value.channels) == listed.count(",") + 1
 
 
 def test_a_channel_that_was_asked_for_may_still_come() -> None:

@@ -1,7 +1,15 @@
-// Plates of images, and what a treatment changed.
+// Plates of images, and what a treatment changed: the list, a new one, and one with its parts.
 import { html } from "../preact.js";
+import { loadStyles } from "../stylesheet.js";
+import { Experiment } from "./experiment.js";
+import { ExperimentList } from "./list.js";
+import { NewExperiment } from "./new.js";
 
-/** The view of experiments. */
-export function View() {
-  return html`<h1>Experiments</h1>`;
+await loadStyles("experiments.css");
+
+/** The view of experiments; `new`, or an experiment's ID and what of it, are the parts of the address. */
+export function View({ parts: [id, part], parameters }) {
+  if (!id) return html`<${ExperimentList} />`;
+  if (id === "new") return html`<${NewExperiment} />`;
+  return html`<${Experiment} key=${id} id=${id} part=${part} parameters=${parameters} />`;
 }

@@ -1,0 +1,100 @@
+// What the treatments did: the sentence first, then what it stands on.
+import { pathOf } from "../api.js";
+import { useAsked } from "../asked.js";
+import { html } from "../preact.js";
+import { ProblemTold, Warnings } from "../problem.js";
+import { replaceRoute, routeTo } from "../route.js";
+import { Comparisons } from "./comparisons.js";
+import { Curves } from "./curve.js";
+import { ReportButtons } from "./downloads.js";
+import { EndpointSelect } from "./plate.js";
+import { PlateQuality } from "./quality.js";
+import { answeredWells } from "./replicates.js";
+import { useWells } from "./tables.js";
+import { endpointsOf, treatmentWords } from "./words.js";
+
+const ASKED = ["endpoint", "control", "replicate", "block", "test"];
+const MEASURED = "n_images";
+const MOST_ABOUT = 4;
+
+/** The answer to the question that the address holds. */
+export function Answer({ status, parameters }) {
+  const { rows: wells, problem } = useWells(status);
+  const asked = Object.fromEntries(ASKED.map((name) => [name, parameters.get(name) ?? ""]));
+  const { done } = status.images;
+  // Asked again when measuring has ended, and in between by hand: each answer takes a while.
+  const state = ["open", "running"].includes(status.state) ? "measuring" : status.state;
+  const effects = useAsked(done && status.layout ? pathOf("experiments", status.id, "effects") : null, asked);
+  const see = (news) => replaceRoute(routeTo(["experiments", status.id, "answer"], { ...asked, ...news }));
+  if (!status.layout) {
+    return html`<p class="told">Nothing says what each well got, so that nothing can be compared. <a href=${routeTo(["experiments", status.id, "setup"])}>Add a layout</a>; it may come after the images.</p>`;
+  }
+  if (!done || !wells) return html`<${ProblemTold} problem=${problem} /><p class="muted">${done ? "Loading..." : "No image is measured yet."}</p>`;
+  const onWell = ({ plate, well }) => (location.hash = routeTo(["experiments", status.id, "plate"], { endpoint: asked.endpoint, plate, well }));
+  const [answer] = effects.data?.endpoints ?? [];
+  const shown = answeredWells(wells, effects.data?.control ?? []);
+  return html`
+    <${Question} wells=${wells} asked=${asked} see=${see} />
+    ${state === "measuring" && html`<p class="told">Measuring goes on; this is the answer of the images until now. <button type="button" onClick=${effects.again}>Ask again</button></p>`}
+    <div class="answer" aria-live="polite" aria-busy=${String(effects.isAsking)}>
+      ${effects.isAsking && !effects.data && html`<p class="muted">Comparing...</p>`}
+      <${ProblemTold} problem=${effects.problem} />
+      ${effects.data && html`<section class="card"><p class="sentence">${effects.data.answer}</p><p>${effects.data.limits}</p></section>`}
+    </div>
+    ${answer && html`
+      <${Warnings} label="Warnings of the statistics" warnings=${warningsOf(effects.data)} />
+      <${Comparisons} answer=${answer} wells=${shown} onWell=${onWell} />
+      <${Curves} answer=${answer} wells=${shown} onWell=${onWell} />
+      <${PlateQuality} answer=${answer} />
+      <${ReportButtons} status=${status} asked=${asked} />
+    `}
+  `;
+}
+
+function Question({ wells, asked, see }) {
+  const conditions = [...new Set(wells.map((well) => well.condition).filter(Boolean))];
+  const hasControl = wells.some((well) => well.control === "negative");
+  const names = Object.keys(wells[0] ?? {});
+  const columns = names.slice(0, names.indexOf(MEASURED)).filter((name) => !["condition", "dose", "dose_unit", "control"].includes(name));
+  const known = columns.filter((name) => name === "well" || wells.some((well) => well[name]));
+  const select = (name, none, options) => html`
+    <select value=${asked[name]} onChange=${({ target }) => see({ [name]: target.value })}>
+      <option value="">${none}</option>
+      ${options.map((one) => html`<option value=${one}>${one}</option>`)}
+    </select>
+  `;
+  return html`
+    <div class="row controls" role="group" aria-label="What is asked">
+      <label>What is compared <${EndpointSelect} endpoints=${endpointsOf(wells)} value=${asked.endpoint || "count"} onChange=${(endpoint) => see({ endpoint })} /></label>
+      <label>Control ${select("control", hasControl ? "as the layout says" : "choose one", conditions)}</label>
+      <details class="quiet inline" open=${Boolean(asked.replicate || asked.block || asked.test)}>
+        <summary>Design</summary>
+        <div class="row controls">
+          <label>n counts ${select("replicate", "as the layout says", known)}</label>
+          <label>Compared within ${select("block", "as the plates say", ["none", ...known.filter((name) => name !== "well")])}</label>
+          <label>Test ${select("test", "t (Welch, Dunnett)", ["rank", "permutation"])}</label>
+        </div>
+      </details>
+    </div>
+  `;
+}
+
+/** Every warning once, with what it is about. */
+export function warningsOf({ warnings, endpoints }) {
+  const places = [["", warnings]];
+  for (const endpoint of endpoints) {
+    places.push(["", endpoint.warnings]);
+    for (const plate of endpoint.plates) places.push([plate.plate ? `Plate ${plate.plate}` : "", plate.warnings]);
+    for (const one of endpoint.comparisons) places.push([treatmentWords(one.condition, one.dose, one.dose_unit), one.warnings]);
+    for (const curve of endpoint.curves) places.push([`Curve of ${curve.condition}`, curve.warnings]);
+  }
+  const told = new Map();
+  for (const [about, some] of places) {
+    for (const warning of some) {
+      const known = told.get(warning.message) ?? { ...warning, about: [] };
+      told.set(warning.message, { ...known, about: about ? [...known.about, about] : known.about });
+    }
+  }
+  const listed = (names) => names.slice(0, MOST_ABOUT).join(", ") + (names.length > MOST_ABOUT ? ` and ${names.length - MOST_ABOUT} more` : "");
+  return [...told.values()].map((one) => ({ ...one, about: listed(one.about) }));
+}

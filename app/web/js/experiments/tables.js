@@ -1,0 +1,49 @@
+// The rows of an experiment, asked for again as it goes on.
+import { askJson, pathOf } from "../api.js";
+import { useEffect, useRef, useState } from "../preact.js";
+
+const PAGE = 10_000;
+// A plate that is being measured changes every second; its tables are read less often.
+const SOONEST_MS = 3000;
+
+/** The table of wells; null until it has come. */
+export const useWells = (status) =>
+  useRows(status, (signal) => askJson("GET", pathOf("experiments", status.id, "tables", "wells"), { parameters: { format: "json" }, signal }));
+
+/** All images with their states; null until they have come. */
+export const useImages = (status) => useRows(status, (signal) => allImages(status.id, signal));
+
+async function allImages(id, signal) {
+  const rows = [];
+  for (;;) {
+    const { images, n_images: nImages } = await askJson("GET", pathOf("experiments", id, "images"), {
+      parameters: { limit: PAGE, offset: rows.length },
+      signal,
+    });
+    rows.push(...images);
+    if (!images.length || rows.length >= nImages) return rows;
+  }
+}
+
+function useRows(status, ask) {
+  const [state, setState] = useState({ rows: null, problem: null });
+  const [turn, setTurn] = useState(0);
+  const asked = useRef(0);
+  const { done, failed, set_aside: setAside } = status.images;
+  const news = JSON.stringify([status.id, status.state, status.n_files, status.layout, status.understood, done, failed, setAside, turn]);
+  useEffect(() => {
+    const abort = new AbortController();
+    const begin = () => {
+      asked.current = Date.now();
+      ask(abort.signal)
+        .then((rows) => setState({ rows, problem: null }))
+        .catch((problem) => problem.name !== "AbortError" && setState((known) => ({ ...known, problem })));
+    };
+    const timer = setTimeout(begin, Math.max(0, status.state === "running" ? asked.current + SOONEST_MS - Date.now() : 0));
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [news]);
+  return { ...state, again: () => setTurn((one) => one + 1) };
+}
