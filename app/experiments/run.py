@@ -7,13 +7,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.experiments.database import Coordination
 from app.experiments.plan import plan
 from app.experiments.store import Store
 from app.experiments.work import Work
-from app.experiments.worker import ClusterLostError, Maker
+from app.experiments.worker import Maker
 
 if TYPE_CHECKING:
     from app.experiments.cluster import Cluster
@@ -76,7 +74,8 @@ class Coordinator:
                 held = self._store.database.try_to_coordinate()
                 if held is not None:
                     self._coordinate(held)
-            except (ClusterLostError, SQLAlchemyError, OSError):
+            # Broad, because this thread has no other door: what nobody foresaw must not end all experiments.
+            except Exception:
                 logger.exception("Experiments stand still; they are tried again in %g s.", _AGAIN_S)
             finally:
                 self._end_cluster()
@@ -120,10 +119,11 @@ class Coordinator:
             claimed = self._work.claim(experiment_id, limit, cluster.keys, takes_suspects=cluster.has_idle_worker)
             if claimed:
                 self._turns.append(experiment_id)
-            for job, is_suspect in claimed:
-                if not cluster.submit(job, is_suspect=is_suspect):
-                    self._work.give_back(job, has_died=False)
-                    return
+            refused = [job for job, is_suspect in claimed if not cluster.submit(job, is_suspect=is_suspect)]
+            for job in refused:
+                self._work.give_back(job, has_died=False)
+            if refused:
+                return
 
     def _end(self, cluster: "Cluster") -> None:
         for job, outcome, is_suspect in cluster.wait(_TURN_S):

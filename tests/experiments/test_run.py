@@ -169,6 +169,16 @@ def test_experiments_take_turns(room: Room) -> None:
     assert room.store.progress(large).n_images["waiting"] > 6
 
 
+def test_jobs_whose_workers_have_gone_meanwhile_wait_again(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = room.make()
+    room.add(made, A01_w1=nuclei(1), A02_w1=nuclei(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(room.cluster, "submit", lambda _, **__: False)
+        room.coordinator.turn()
+    room.run(made)
+    assert room.store.progress(made).n_images["done"] == 2
+
+
 def test_what_was_cancelled_or_not_started_is_not_measured(room: Room) -> None:
     made = room.make()
     room.add(made, A01_w1=nuclei(2))
