@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import __version__
 from app.api import (
+    documentation,
     effects,
     evaluate,
     experiment_effects,
@@ -120,6 +121,7 @@ def create_app(
         app.include_router(router, dependencies=[Depends(keys)] if keys else [])
     app.include_router(health.router)
 
+    documentation.describe_by_example(app)
     app.add_route("/", _page, include_in_schema=False)
     app.mount("/web", StaticFiles(directory=_WEB))
     return app

@@ -1,11 +1,18 @@
 """What FastAPI cannot see of our uploads and errors, for the OpenAPI document."""
 
+import json
+from pathlib import Path
 from typing import Any
+
+from fastapi import FastAPI
 
 from app.api.problems import ANSWERS, MEDIA_TYPE
 from app.api.schemas import MEDIA_TYPES, Problem
 from app.reading.decode import FORMATS
 
+# Made by `python -m benchmarks.examples`.
+EXAMPLES_FILE = Path(__file__).with_name("examples.json")
+_EXAMPLES: dict[str, dict[str, Any]] = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))
 _FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _PARTS = {
     "image": _FILE | {"description": f"the microscope image: {FORMATS}"},
@@ -20,10 +27,6 @@ _HEADERS = {
 _TABLE = (
     "CSV or TSV, a row a well (or an image): `well` or `image`, `condition`; where there are any `plate`, `dose`, "
     "`dose_unit`, `replicate`, `control` (`negative`, `positive`); and a column for each endpoint"
-)
-_TABLE_EXAMPLE = (
-    "well,condition,control,count\nA1,DMSO,negative,100\nA2,DMSO,negative,101\nA3,DMSO,negative,108\n"
-    "B1,drug,,80\nB2,drug,,85\nB3,drug,,90\n"
 )
 
 
@@ -58,23 +61,57 @@ def upload_body(required: tuple[str, ...], optional: tuple[str, ...] = (), *, ra
 
 def table_body() -> dict[str, Any]:
     """The request body of a route that takes a table: raw, or the part `table`."""
-    raw = {"schema": {"type": "string", "description": _TABLE}, "example": _TABLE_EXAMPLE}
+    raw = {"schema": {"type": "string", "description": _TABLE}}
     part = {"type": "object", "required": ["table"], "properties": {"table": _FILE | {"description": _TABLE}}}
     content = {"text/csv": raw, "text/tab-separated-values": raw, "multipart/form-data": {"schema": part}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 def _problem_responses() -> dict[int | str, dict[str, Any]]:
-    titles: dict[int, list[str]] = {}
+    examples: dict[int, dict[str, Any]] = {}
     for answer in ANSWERS.values():
-        titles.setdefault(answer.status, []).append(f"`{answer.code}`")
+        found = _EXAMPLES["problems"].get(answer.code)
+        examples.setdefault(answer.status, {})[answer.code] = {"summary": answer.title, "value": found}
     return {
         status: {
-            "description": ", ".join(codes),
-            "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+            "description": ", ".join(f"`{code}`" for code in of_status),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": Problem.model_json_schema(),
+                    "examples": {code: example for code, example in of_status.items() if example["value"]},
+                }
+            },
         }
-        for status, codes in titles.items()
+        for status, of_status in examples.items()
     }
 
 
 PROBLEMS = _problem_responses()
+
+
+def describe_by_example(app: FastAPI) -> None:
+    """Let the app's OpenAPI document show what each route was asked once, and what it answered."""
+    plain = app.openapi
+
+    def document() -> dict[str, Any]:
+        made_before = app.openapi_schema is not None
+        document = plain()
+        if not made_before:
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _add_example(operation, _EXAMPLES["answers"].get(operation["operationId"], {}))
+        return document
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _add_example(operation: dict[str, Any], example: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", []):
+        if parameter["in"] == "path":
+            parameter["example"] = _EXAMPLES["parameters"][parameter["name"]]
+    if "request" in example:
+        bodies = operation["requestBody"]["content"]
+        next(iter(bodies.values()))["example"] = example["request"]
+    if "answer" in example:
+        content = operation["responses"][str(example["status"])]["content"]
+        content.setdefault(example["media_type"], {})["example"] = example["answer"]

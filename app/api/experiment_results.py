@@ -73,7 +73,7 @@ def thumbnail(name: str, mine: MineDependency, store: StoreDependency, engine: E
     response_class=answers.JsonResponse,
     responses=PROBLEMS | {200: {"model": PreviewInfo}},
 )
-async def preview(
+async def image_preview(
     request: Request,
     name: str,
     mine: MineDependency,

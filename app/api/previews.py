@@ -70,7 +70,7 @@ TileNumber = Annotated[int, Path(ge=0, le=_MOST)]
     responses=PROBLEMS | {200: {"model": PreviewInfo, "description": "What is in the image, and how to ask for tiles"}},
     openapi_extra=upload_body(required=("image",)),
 )
-async def send(
+async def add_preview(
     request: Request,
     engine: EngineDependency,
     previews: PreviewsDependency,
@@ -93,7 +93,7 @@ async def send(
     response_class=JsonResponse,
     responses=PROBLEMS | {200: {"model": PreviewInfo, "description": "As POST /preview answers"}},
 )
-async def description(
+async def describe_preview(
     request: Request,
     preview_id: PreviewId,
     engine: EngineDependency,
@@ -115,7 +115,7 @@ async def description(
         304: {"description": "The tile that the header If-None-Match names is still the right one"},
     },
 )
-async def tile(
+async def preview_tile(
     request: Request,
     preview_id: PreviewId,
     level: TileNumber,

@@ -16,7 +16,7 @@ from app.settings import Settings
 from tests import fakes
 from tests.api.test_keys import DIGEST, with_keys
 from tests.client import TestClient
-from tests.synthetic import png
+from tests.synthetic import dense, picture, png
 
 IMAGE = png(np.eye(20, dtype=np.uint8) * 200)
 PAGE = "https://lab.example"
@@ -75,6 +75,54 @@ def test_only_the_pages_own_scripts_may_run(client: TestClient) -> None:
     policy = client.get("/docs").headers["content-security-policy"]
     (scripts,) = re.findall("script-src ([^;]*);", policy)
     assert re.fullmatch(r"'self' 'sha256-[A-Za-z0-9+/]{43}='", scripts)
+
+
+def test_only_swagger_ui_and_reports_have_styles_of_their_own(client: TestClient) -> None:
+    styles = {
+        path: re.findall("style-src ([^;]*);", client.options(path).headers["content-security-policy"])[0]
+        for path in ("/docs", "/experiments/any/report", "/version", "/nothing", "/nothing/docs.html")
+    }
+    assert styles == {
+        "/docs": "'self' 'unsafe-inline'",
+        "/experiments/any/report": "'self' 'unsafe-inline'",
+        "/version": "'self'",
+        "/nothing": "'self'",
+        "/nothing/docs.html": "'self'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "is_compressed"),
+    [
+        ("/segment?include=polygons", True),
+        ("/segment?format=csv", True),
+        ("/segment?format=geojson", True),
+        ("/segment?format=labels", False),
+        ("/segment?format=overlay", False),
+        ("/segment?format=parquet", False),
+        ("/segment?format=rois", False),
+    ],
+)
+def test_text_is_compressed_where_the_client_takes_that(client: TestClient, path: str, is_compressed: bool) -> None:
+    files = {"image": png(picture(dense((200, 200))))}
+    plain, packed = (
+        client.post(path, files=files, headers={"accept-encoding": accepted})
+        for accepted in ("identity", "gzip, deflate")
+    )
+    assert "content-encoding" not in plain.headers
+    assert packed.headers.get("content-encoding") == ("gzip" if is_compressed else None)
+    n_sent = int(packed.headers["content-length"])
+    assert (n_sent < int(plain.headers["content-length"]) / 2) == is_compressed
+    if is_compressed:
+        assert "Accept-Encoding" in packed.headers["vary"]
+        assert re.sub(rb'"timing_ms".*', b"", packed.content) == re.sub(rb'"timing_ms".*', b"", plain.content)
+
+
+def test_files_of_pages_are_compressed_and_short_answers_are_not(client: TestClient) -> None:
+    script = client.get("/static-offline-docs/swagger-ui-bundle.js", headers={"accept-encoding": "gzip"})
+    assert script.headers["content-encoding"] == "gzip"
+    assert script.headers["etag"]
+    assert "content-encoding" not in client.get("/version", headers={"accept-encoding": "gzip"}).headers
 
 
 def test_pages_from_elsewhere_may_not_ask(client: TestClient) -> None:
