@@ -124,7 +124,7 @@ def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> Endpoi
 
 def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) -> ConditionEffect:
     comparison = result.comparison
-    estimate = comparison.difference
+    estimate, p_value = comparison.difference, comparison.p_value
     same = wells.condition == result.condition
     unit = str(wells.unit[same][0]) or None
     effect = ConditionEffect(
@@ -146,8 +146,8 @@ def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) 
         test=comparison.method,
         statistic=estimate.statistic,
         degrees_of_freedom=_degrees_of_freedom(estimate),
-        p_value=comparison.p_value,
-        p_adjusted=comparison.p_value,
+        p_value=p_value,
+        p_adjusted=p_value,
         hedges_g=comparison.hedges_g,
         hedges_g_interval=comparison.hedges_g_interval(),
         ssmd=comparison.ssmd,
