@@ -104,7 +104,7 @@ class Plot:
 
     @cached_property
     def _laid_out(self) -> Figure:
-        # Else each file would lay the figure out twice more, which takes longer than to draw it.
+        # With an engine each file would be laid out, and drawn, twice more.
         self.drawn.draw_without_rendering()
-        self.drawn.set_layout_engine("none")
+        self.drawn.set_layout_engine(None)
         return self.drawn
