@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-
 import tifffile
 from numpy.typing import NDArray
 from tqdm import tqdm

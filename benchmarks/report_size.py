@@ -44,8 +44,7 @@ class Cost(NamedTuple):
 
 
 def treatments(n_wells: int) -> Iterator[tuple[str, float, str]]:
-    """Condition, dose and control of each well: controls, and three wells of each dose of as many drugs as there is room
-    for."""
+    """Condition, dose and control of each well: controls, and three wells of each dose of as many drugs as fit."""
     n_drugs = max(1, (n_wells - N_CONTROLS) // (N_REPLICATES * len(DOSES)))
     of_drugs = [
         (f"drug {drug + 1}", dose, "") for drug in range(n_drugs) for dose in DOSES for _ in range(N_REPLICATES)
@@ -85,15 +84,13 @@ def write_report(folder: Path) -> Cost:
     )
 
 
-def measure(folder: Path, n_wells: int, n_nuclei: int) -> tuple[int, Cost]:
-    """Simulate a plate below a folder, and report about it: the number of its nuclei, and the cost."""
-    settings = Settings(data=folder / "data")
+def prepare(folder: Path, n_wells: int, n_nuclei: int) -> int:
+    """Simulate a measured plate below a folder; the number of its nuclei."""
     layout, counts = simulated_plate(n_wells, n_nuclei, np.random.default_rng(0))
-    with open_store(settings) as store:
+    with open_store(Settings(data=folder / "data")) as store:
         # Whoever made the results does not matter here.
         simulate(store, Maker("fake/1", "0" * 64, "float32", "0"), N_SITES, counts, layout)
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
-        return sum(counts), apart.submit(write_report, folder).result()
+    return sum(counts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,7 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--nuclei", type=int, default=240, help="of an untreated image, nine a well (%(default)s)")
     options = parser.parse_args(arguments)
     with TemporaryDirectory(prefix="karyometer-report-") as name:
-        n_nuclei, cost = measure(Path(name), options.wells, options.nuclei)
+        n_nuclei = prepare(Path(name), options.wells, options.nuclei)
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+            cost = apart.submit(write_report, Path(name)).result()
     text = (
         f"Made by `{command_line('benchmarks.report_size', sys.argv[1:] if arguments is None else arguments)}`: of "
         f"{options.wells} wells, {options.wells * N_SITES} images and {n_nuclei:,} nuclei all tables, "

@@ -1,6 +1,7 @@
-"""Fewer, or larger, nuclei in annotated fields: image and outlines are changed together, so that the truth stays known."""
+"""Fewer, or larger, nuclei in annotated fields: image and outlines are changed together, so that truth stays known."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
@@ -61,14 +62,7 @@ def with_larger(field: Field, part: float) -> Field:
         window = _window(field.labels == nucleus, HALO_PX + math.ceil((factor - 1) * math.sqrt(area)) + 2)
         before, after = field.labels[window], labels[window]
         own, others = before == nucleus, (before > 0) & (before != nucleus)
-        from_row, from_column = (
-            ((index - index[own].mean()) / factor + index[own].mean()).astype(np.float32) for index in np.indices(own.shape)
-        )
-
-        def scaled(pixels: NDArray[Any]) -> NDArray[np.float32]:
-            source = pixels.astype(np.float32)
-            return np.asarray(cv2.remap(source, from_column, from_row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
+        scaled = _scaled(own, factor)
         grown = _largest(scaled(cv2.GaussianBlur(own.astype(np.float32), (0, 0), _SMOOTH_PX)), round(area * (1 + part)))
         # Its halo fades into what lies around, but takes no light from neighbours and gives none to them.
         distance = cv2.distanceTransform((~grown).astype(np.uint8), cv2.DIST_L2, 5)
@@ -78,6 +72,19 @@ def with_larger(field: Field, part: float) -> Field:
         image[window] = weight * scaled(field.image[window]) + (1 - weight) * image[window]
         after[grown & ~taken] = nucleus
     return Field(np.rint(image).astype(field.image.dtype), labels)
+
+
+def _scaled(own: NDArray[np.bool_], factor: float) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """What enlarges pixels around a nucleus from its centroid."""
+    from_row, from_column = (
+        ((index - index[own].mean()) / factor + index[own].mean()).astype(np.float32) for index in np.indices(own.shape)
+    )
+
+    def scaled(pixels: NDArray[Any]) -> NDArray[np.float32]:
+        source = pixels.astype(np.float32)
+        return np.asarray(cv2.remap(source, from_column, from_row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+    return scaled
 
 
 def _largest(values: NDArray[np.float32], n: int) -> NDArray[np.bool_]:
