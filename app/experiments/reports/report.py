@@ -102,7 +102,7 @@ class Report:
             both = _numbers(self.wells, self.effects, ("count", area))
             drawn = draw_count_area(both, both.endpoints["count"], both.endpoints[area], area)
             if drawn is not None:
-                said = "Each well's number of nuclei and their median area: a treatment that kills may also swell or shrink."
+                said = "Each well's number of nuclei and their median area: what kills may also swell or shrink."
                 plots.append(Plot("count-area", said, drawn))
         return plots
 
