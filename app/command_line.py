@@ -13,8 +13,7 @@ from app.export.formats import FileFormat
 from app.options import SegmentationOptions
 from app.reading.pairing import HOW_PAIRED
 from app.settings import Settings
-from app.statistics.effects import Test
-from app.statistics.multiplicity import Correction
+from app.statistics.effects import Correction, Test
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

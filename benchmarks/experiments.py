@@ -29,6 +29,7 @@ from app.experiments.database import images as image_rows
 from app.experiments.database import results as result_rows
 from app.experiments.opened import open_store
 from app.experiments.store import Store
+from app.experiments.stored import StoredResult
 from app.experiments.stored import store as keep
 from app.experiments.worker import Maker
 from app.inference.load import load_model
@@ -146,18 +147,22 @@ def growth(work: Path, n_images: int) -> tuple[float, float]:
         return first or process.memory_info().rss / _MEGABYTE, process.memory_info().rss / _MEGABYTE
 
 
-def simulate(store: Store, maker: Maker, n_wells: int, n_sites: int, n_nuclei: int) -> str:
-    """An experiment whose images are done, without images: results of so many nuclei each."""
+def simulate(store: Store, maker: Maker, n_sites: int, counts: Sequence[int], layout: bytes | None = None) -> str:
+    """An experiment whose images are done, without images: results of so many nuclei each, some a well."""
     made, _ = store.create("", "simulated", SegmentationOptions(), maker, is_started=False)
+    if layout is not None:
+        store.set_layout(made, store.files.add(layout), "layout.csv")
     name, content = next(plate(1))
     digest = store.files.add(content)
+    kept: dict[int, StoredResult] = {}
     with fakes.engine().segment(content, SegmentationOptions()) as result:
         one = result.planes[0]
-        of_all = {column: np.resize(values, n_nuclei) for column, values in one.nuclei.items()}
-        one.nuclei.update(of_all)
-        kept = keep(result, digest, store.files)
+        of_one = dict(one.nuclei)
+        for n_nuclei in set(counts):
+            one.nuclei.update({column: np.resize(values, n_nuclei) for column, values in of_one.items()})
+            kept[n_nuclei] = keep(result, digest, store.files)
     rows, of_results = [], []
-    for number in range(n_wells * n_sites):
+    for number, n_nuclei in enumerate(counts):
         well, site = divmod(number, n_sites)
         row, column = divmod(well, 24)
         image = {
@@ -180,12 +185,12 @@ def simulate(store: Store, maker: Maker, n_wells: int, n_sites: int, n_nuclei: i
             {
                 "key": f"{number:064}",
                 "labels_key": f"{number:064}",
-                "labels_sha256": kept.labels_sha256,
-                "nuclei_sha256": kept.nuclei_sha256,
+                "labels_sha256": kept[n_nuclei].labels_sha256,
+                "nuclei_sha256": kept[n_nuclei].nuclei_sha256,
                 "count": n_nuclei,
-                "n_pixels": kept.n_pixels,
-                "nuclei_columns": orjson.dumps(kept.columns).decode(),
-                "record": orjson.dumps(kept.record).decode(),
+                "n_pixels": kept[n_nuclei].n_pixels,
+                "nuclei_columns": orjson.dumps(kept[n_nuclei].columns).decode(),
+                "record": orjson.dumps(kept[n_nuclei].record).decode(),
             }
         )
     file = {"experiment": made, "name": name, "sha256": digest, "n_bytes": len(content), "received": 0.0}
@@ -202,7 +207,7 @@ def large(work: Path, n_wells: int, n_sites: int, n_nuclei: int) -> list[list[ob
     settings = Settings(data=work / "data")
     maker = Maker.of(load_model(settings.model, settings.device))
     with open_store(settings) as store:
-        made = simulate(store, maker, n_wells, n_sites, n_nuclei)
+        made = simulate(store, maker, n_sites, [n_nuclei] * n_wells * n_sites)
     rows: list[list[object]] = []
     with _service(work, 1) as (client, process):
         client.get(f"/experiments/{made}").raise_for_status()

@@ -1,4 +1,4 @@
-"""Sections of `docs/robustness.md`, each made by a command of its own."""
+"""Sections of pages in `docs/`, each made by a command of its own."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,15 +7,15 @@ from pathlib import Path
 REPORT = Path(__file__).parent.parent / "docs" / "robustness.md"
 
 
-def fill(section: str, text: str) -> None:
-    """Put what a command found between `<!-- section -->` and the next `<!-- end -->`."""
+def fill(section: str, text: str, page: Path = REPORT) -> None:
+    """Put what a command found between `<!-- section -->` and the next `<!-- end -->` of a page."""
     pattern = rf"(<!-- {section} -->\n).*?(<!-- end -->)"
     report, n = re.subn(
-        pattern, lambda match: f"{match[1]}{text}\n{match[2]}", REPORT.read_text(encoding="utf-8"), flags=re.DOTALL
+        pattern, lambda match: f"{match[1]}{text}\n{match[2]}", page.read_text(encoding="utf-8"), flags=re.DOTALL
     )
     if n != 1:
-        raise ValueError(f"{REPORT.name} has {n} sections {section}; it needs one.")
-    REPORT.write_text(report, encoding="utf-8")
+        raise ValueError(f"{page.name} has {n} sections {section}; it needs one.")
+    page.write_text(report, encoding="utf-8")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -53,14 +53,14 @@ def report(
 ) -> Response:
     """One HTML file without links to others; without a layout it has the tables alone, and says why."""
     # What draws takes seconds to import.
-    from app.experiments.reports.report import render_report
+    from app.experiments.reports.report import Report
 
     tables = Tables(store, mine)
     compared = conclude(tables, effect_options(query), MOST_COMPARISONS)
     images = shown_images(tables, compared, looking(store, engine, mine.options))
     provenance: dict[str, Any] = tables.provenance | {"effects": query.model_dump()}
-    page = render_report(mine.name, compared.wells, compared.effects, compared.why_no_effects, images, provenance)
-    return Response(page, media_type="text/html; charset=utf-8")
+    found = Report(compared.wells, compared.effects, compared.why_no_effects)
+    return Response(found.page(mine.name, images, provenance), media_type="text/html; charset=utf-8")
 
 
 def looking(store: Store, engine: Engine, options: SegmentationOptions) -> Look:

@@ -8,8 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.evaluation.matching import Matching
 from app.export.formats import FILE_FORMATS, FileFormat
 from app.options import Channel, SegmentationOptions
-from app.statistics.effects import Test
-from app.statistics.multiplicity import Correction
+from app.statistics.effects import Correction, Test
 
 Format = Literal["json"] | FileFormat
 Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]

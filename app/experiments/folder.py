@@ -97,7 +97,7 @@ def measure_folder(
             _wait(store, experiment_id)
         tables = Tables(store, experiment, names)
         try:
-            compared = _write(tables, Engine(model, Limits(settings.max_pixels)), output, table_format, asked)
+            compared = write_results(tables, Engine(model, Limits(settings.max_pixels)), output, table_format, asked)
         except OSError as exc:
             raise OutputError(
                 f"The tables cannot be written to {output}: {exc.strerror}. Mend this, then go on with --resume."
@@ -134,7 +134,10 @@ def _add(store: Store, experiment_id: str, folder: Path, layout: Path | None, do
         store.set_layout(experiment_id, digest, layout.name, dose_unit)
 
 
-def _write(tables: Tables, engine: Engine, output: Path, table_format: TableFormat, asked: EffectOptions) -> Compared:
+def write_results(
+    tables: Tables, engine: Engine, output: Path, table_format: TableFormat, asked: EffectOptions
+) -> Compared:
+    """Write all tables, what the treatments did, and the report, into a folder; `engine` shows images to people."""
     for name in get_args(TableName):
         with atomic_file(output / f"{name}.{table_format}") as file:
             for part in render(table_format, *tables.batches(name), tables.provenance):

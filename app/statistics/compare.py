@@ -121,10 +121,12 @@ def compare_with_control(groups: Groups, control: Values) -> dict[str, Compariso
     contrasts = on_both_scales(dunnett if several else welch, family, control)
     pooled = [*family.values(), control]
     unequal = _unequal_variances(pooled) if several else ()
+    of_family = pooled_deviation(pooled), sum(one.size - 1 for one in pooled)
     compared = {}
     for label, values in groups.items():
         degrees_of_freedom = values.size + control.size - 2
         deviation = pooled_deviation([values, control])
+        noted = of_family if label in family else (deviation, degrees_of_freedom)
         compared[label] = _comparison(
             values,
             control,
@@ -132,13 +134,7 @@ def compare_with_control(groups: Groups, control: Values) -> dict[str, Compariso
             contrasts.get(label),
             g=hedges_g(values.mean() - control.mean(), deviation, degrees_of_freedom) if deviation else None,
             ssmd_value=ssmd(values, control),
-            power=_power(
-                pooled_deviation(pooled) if label in family else deviation,
-                float(control.mean()),
-                (values.size, control.size),
-                len(family),
-                sum(one.size - 1 for one in pooled) if label in family else degrees_of_freedom,
-            ),
+            power=_power(noted[0], float(control.mean()), (values.size, control.size), len(family), noted[1]),
             warnings=unequal if label in family else (),
         )
     return compared

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.statistics.dunnett import Dunnett
+from app.statistics.distributions import Dunnett, Student
 from app.statistics.effect_size import standard_deviation
-from app.statistics.results import Reference, Student
+from app.statistics.results import Reference
 
 Values = NDArray[np.float64]
 Groups = Mapping[str, Values]

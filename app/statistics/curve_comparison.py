@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import TableError
-from app.statistics.curve_checks import f_test_p_value
 from app.statistics.curve_result import DoseResponse
 from app.statistics.curves import LOG_DOSE
-from app.statistics.least_squares import Fit, fit
+from app.statistics.least_squares import Fit, f_test_p_value, fit
 from app.statistics.power import ALPHA
 from app.statistics.results import LEVEL, Interval, StatisticsWarning
 

@@ -7,9 +7,10 @@ from typing import Literal
 import numpy as np
 
 from app.statistics.curves import END, LOG_DOSE, LOG_SLOPE, SLOPE_GRID, SLOPE_LIMITS, START, LogLogistic, Values
+from app.statistics.distributions import Student
 from app.statistics.least_squares import Errors, Fit, profile_interval, smallest
 from app.statistics.power import ALPHA
-from app.statistics.results import LEVEL, Interval, StatisticsWarning, Student
+from app.statistics.results import LEVEL, Interval, StatisticsWarning
 
 Parameter = Literal["lower", "upper", "slope"]
 # How far beyond the doses an interval of a dose is searched: a million times.

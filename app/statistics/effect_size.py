@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import gammaln
 
-from app.statistics.quadrature import noncentral_t_cdf
+from app.statistics.distributions import noncentral_t_cdf
 from app.statistics.results import LEVEL, Interval
 
 # scipy turns a median absolute deviation into a normal distribution's standard deviation by this.

@@ -8,16 +8,16 @@ import numpy as np
 
 from app.errors import TableError
 from app.statistics.aggregate import Values, group_index
-from app.statistics.dunnett import Dunnett
+from app.statistics.distributions import Dunnett, Student
 from app.statistics.families import NO_BLOCK, Compared, compared
-from app.statistics.multiplicity import Correction, adjust
-from app.statistics.results import Estimate, StatisticsWarning, Student
+from app.statistics.plate_quality import plates_of
+from app.statistics.results import Estimate, StatisticsWarning
 from app.statistics.schema import VERSION, ConditionEffect, Effects, EndpointEffects
 from app.statistics.table_curves import condition_curves
-from app.statistics.table_plates import plates_of
 from app.statistics.well_table import LABELS, WellTable, well_table
 
 Test = Literal["t", "rank", "permutation"]
+Correction = Literal["holm", "benjamini-hochberg"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> Endpoi
 
 def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) -> ConditionEffect:
     comparison = result.comparison
-    estimate = comparison.difference
+    estimate, p_value = comparison.difference, comparison.p_value
     same = wells.condition == result.condition
     unit = str(wells.unit[same][0]) or None
     effect = ConditionEffect(
@@ -146,8 +146,8 @@ def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) 
         test=comparison.method,
         statistic=estimate.statistic,
         degrees_of_freedom=_degrees_of_freedom(estimate),
-        p_value=comparison.p_value,
-        p_adjusted=comparison.p_value,
+        p_value=p_value,
+        p_adjusted=p_value,
         hedges_g=comparison.hedges_g,
         hedges_g_interval=comparison.hedges_g_interval(),
         ssmd=comparison.ssmd,
@@ -218,3 +218,32 @@ def _missing(wells: WellTable, values: Values, results: Sequence[Compared]) -> I
         yield StatisticsWarning(
             "missing_wells", f"Fewer replicates than the usual {usual}: {names}. Are wells missing?"
         )
+
+
+def adjust(p_values: Sequence[float | None], correction: Correction = "holm") -> list[float | None]:
+    """Correct p values for their number; those that are None stay so and are not counted.
+
+    Parameters
+    ----------
+    p_values
+        Of one family, in any order.
+    correction
+        `holm` bounds the chance of any false alarm (Holm 1979); `benjamini-hochberg` the share of false alarms among
+        all alarms (Benjamini and Hochberg 1995).
+
+    Examples
+    --------
+    >>> adjust([0.01, None, 0.04, 0.03])
+    [0.03, None, 0.06, 0.06]
+    """
+    given = np.array([p for p in p_values if p is not None])
+    order = np.argsort(given, kind="stable")
+    n = given.size
+    if correction == "holm":
+        stepped = np.maximum.accumulate(given[order] * np.arange(n, 0, -1))
+    else:
+        stepped = np.minimum.accumulate((given[order] * n / np.arange(1, n + 1))[::-1])[::-1]
+    adjusted = np.empty(n)
+    adjusted[order] = np.minimum(stepped, 1)
+    remaining = iter(adjusted.tolist())
+    return [None if p is None else next(remaining) for p in p_values]

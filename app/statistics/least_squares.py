@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, least_squares
 
-from app.statistics.results import LEVEL, Interval, Student
+from app.statistics.distributions import Student, f_test
+from app.statistics.results import LEVEL, Interval
 
 Values = NDArray[np.float64]
 # From parameters `(P,)` to predicted responses `(N,)`, real or complex as the parameters are.
@@ -33,6 +34,8 @@ _FIRST_STEP = 1e-3
 # Of logarithms.
 _FIRST_DISTANCE = 0.05
 _ZOOMS, _ZOOM_POINTS = 3, 17
+# A part of the sum of squares below which residuals are rounding.
+_ROUNDING = 1e-20
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,3 +254,14 @@ def _insert(free: NDArray[Any], index: int, value: float) -> NDArray[Any]:
 def _jacobian(model: Model, parameters: Values) -> Values:
     steps = parameters.astype(np.complex128)[:, None] + 1j * _STEP * np.eye(parameters.size)
     return np.stack([np.imag(model(steps[:, index])) / _STEP for index in range(parameters.size)], axis=1)
+
+
+def f_test_p_value(simpler_sum_of_squares: float, n_simpler: int, found: Fit) -> float:
+    """Give p of a simpler description, nested in the fit, that leaves no more over than chance does."""
+    gained = max(simpler_sum_of_squares - found.residual_sum_of_squares, 0.0)
+    n_gained = found.parameters.size - n_simpler
+    if gained <= _ROUNDING * float(found.response @ found.response):
+        return 1.0
+    if found.residual_variance == 0:
+        return 0.0
+    return f_test(gained / n_gained / found.residual_variance, n_gained, found.degrees_of_freedom)

@@ -1,18 +1,20 @@
 """Is a plate good enough to tell? Separation of its controls, effects of edge and gradient, wells unlike the rest."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.statistics.effect_size import MAD_TO_SD, centre_and_deviation
-from app.statistics.power import ALPHA
-from app.statistics.results import StatisticsWarning, f_test
-from app.statistics.wells import at_edge, plate_shape, well_positions
+from app.errors import TableError
+from app.statistics.aggregate import Values, group_index
+from app.statistics.effect_size import MAD_TO_SD, centre_and_deviation, ssmd, standard_deviation
+from app.statistics.positions import PositionEffects, at_edge, position_effects
+from app.statistics.results import StatisticsWarning
+from app.statistics.schema import PlateQuality, Separation
+from app.statistics.well_table import WellTable
 
-Values = NDArray[np.float64]
 # Modified z scores past this are outliers. The usual 3.5 (Iglewicz and Hoaglin 1993) names one without cause in 8 to
 # 19 % of plates (12 to 384 wells, 1,500 simulated ones each), this one in 3 % of 12 wells and 0.2 % of 384.
 OUTLIER = 5.0
@@ -20,10 +22,7 @@ OUTLIER = 5.0
 _FEWEST_FOR_OUTLIERS = 12
 # Medians and shares of fewer nuclei are mostly chance.
 FEWEST_NUCLEI = 50
-# A part of the sum of squares below which residuals are rounding.
-_ROUNDING = 1e-20
-# Positions go from 0 to 1; wells that differ by less lie in the same place.
-_SAME_PLACE = 1e-9
+COUNT = "count"
 
 
 def z_prime(negative: Values, positive: Values, robust: bool = False) -> float | None:
@@ -55,107 +54,6 @@ def z_prime(negative: Values, positive: Values, robust: bool = False) -> float |
     if deviation + other_deviation == 0 or centre == other:
         return None
     return 1 - 3 * (deviation + other_deviation) / abs(centre - other)
-
-
-@dataclass(frozen=True)
-class PositionEffects:
-    """Whether a value depends on where in the plate a well lies, its condition being equal.
-
-    Edge and gradient are tested each for itself: where both show, the layout may not tell them apart.
-
-    Attributes
-    ----------
-    edge_difference, edge_p_value
-        Wells of the outermost rows and columns minus those inside, and p of none (F test).
-    row_gradient, column_gradient, gradient_p_value
-        Change from the first to the last row, and column, and p of neither.
-    warnings
-        `edge_effect`, `gradient` where p is at most 0.05, and `positions_not_testable` where nothing can be told.
-    """
-
-    edge_difference: float | None
-    edge_p_value: float | None
-    row_gradient: float | None
-    column_gradient: float | None
-    gradient_p_value: float | None
-    warnings: tuple[StatisticsWarning, ...]
-
-
-def position_effects(
-    values: Values, wells: Sequence[str], condition: Sequence[str], shape: tuple[int, int] | None = None
-) -> PositionEffects:
-    """Test a plate for an effect of its edge and for gradients, by linear models of conditions and positions.
-
-    Parameters
-    ----------
-    values
-        `(N,)`, one a well.
-    wells
-        `(N,)` names such as `B02`.
-    condition
-        `(N,)`: what each well holds, with its dose. Only conditions with several wells tell anything.
-    shape
-        Rows and columns of the plate; without it the smallest usual plate that holds the wells.
-    """
-    rows, columns, edge = _positions(wells, shape)
-    condition_of = np.unique(np.asarray(condition), return_inverse=True)[1]
-    edge_test = _f_test(values, condition_of, edge[:, None])
-    gradient_test = _f_test(values, condition_of, np.column_stack([rows, columns]))
-    if edge_test is None and gradient_test is None:
-        return PositionEffects(None, None, None, None, None, (_NOT_TESTABLE,))
-    found, mean = [], float(values.mean())
-    edge_difference = edge_p = row_gradient = column_gradient = gradient_p = None
-    if edge_test is not None:
-        (edge_difference,), edge_p = edge_test
-    if gradient_test is not None:
-        (row_gradient, column_gradient), gradient_p = gradient_test
-    if edge_difference is not None and edge_p is not None and edge_p <= ALPHA:
-        found.append(_edge_effect(edge_difference, edge_p, mean))
-    if row_gradient is not None and column_gradient is not None and gradient_p is not None and gradient_p <= ALPHA:
-        found.append(_gradient(row_gradient, column_gradient, gradient_p, mean))
-    return PositionEffects(edge_difference, edge_p, row_gradient, column_gradient, gradient_p, tuple(found))
-
-
-_NOT_TESTABLE = StatisticsWarning(
-    "positions_not_testable",
-    "Position and condition cannot be told apart in this layout, so that neither an edge effect nor a gradient can be "
-    "tested. Spread the wells of a condition, the controls first, over edge and inside.",
-)
-
-
-def _positions(wells: Sequence[str], shape: tuple[int, int] | None) -> tuple[Values, Values, Values]:
-    """Rows and columns from 0 to 1, and 1 for wells at the edge, `(N,)` each."""
-    positions = well_positions(wells)
-    rows, columns = (positions / (np.array(shape or plate_shape(positions)) - 1)).T
-    return rows, columns, at_edge(wells, shape).astype(np.float64)
-
-
-def _f_test(values: Values, condition_of: NDArray[np.intp], positions: Values) -> tuple[list[float], float] | None:
-    """Coefficients of the positions and p of all being 0, beside the conditions; None where these are the same.
-
-    What is left of a linear model of the conditions are the distances from their means; the positions are fitted to
-    these (Frisch and Waugh 1933).
-    """
-    wells, places = (_within(columns, condition_of) for columns in (values[:, None], positions))
-    n_positions = positions.shape[1]
-    degrees_of_freedom = values.size - (int(condition_of.max()) + 1) - n_positions
-    if np.linalg.matrix_rank(places, tol=_SAME_PLACE) < n_positions or degrees_of_freedom < 1:
-        return None
-    coefficients = np.linalg.lstsq(places, wells[:, 0])[0]
-    simpler_left, left = (float((rest**2).sum()) for rest in (wells, wells[:, 0] - places @ coefficients))
-    found = coefficients.tolist()
-    if left <= _ROUNDING * float((values**2).sum()):
-        return found, 1.0 if simpler_left <= _ROUNDING * float((values**2).sum()) else 0.0
-    statistic = (simpler_left - left) / n_positions / (left / degrees_of_freedom)
-    return found, f_test(statistic, n_positions, degrees_of_freedom)
-
-
-def _within(columns: Values, condition_of: NDArray[np.intp]) -> Values:
-    """Columns, `(N, K)`, less the means of their conditions."""
-    n = np.bincount(condition_of)
-    sums = np.stack([np.bincount(condition_of, column) for column in columns.T], axis=1)
-    within: Values = columns - (sums / n[:, None])[condition_of]
-    return within
 
 
 def modified_z(values: Values) -> Values:
@@ -218,26 +116,101 @@ def too_few_nuclei(counts: Values, names: Sequence[str], least: int = FEWEST_NUC
     )
 
 
-def _edge_effect(difference: float, p_value: float, mean: float) -> StatisticsWarning:
-    return StatisticsWarning(
-        "edge_effect",
-        f"Wells at the plate's edge lie {abs(difference):.4g} ({abs(difference / mean):.1%} of the mean) "
-        f"{'below' if difference < 0 else 'above'} those inside (p {p_value:.2g}). Leave the edge out, or spread the "
-        "conditions over edge and inside.",
-    )
-
-
-def _gradient(row: float, column: float, p_value: float, mean: float) -> StatisticsWarning:
-    return StatisticsWarning(
-        "gradient",
-        f"Values change by {row / mean:+.1%} of the mean from the first row to the last and by {column / mean:+.1%} "
-        f"from the first column to the last (p {p_value:.2g}). Spread the conditions over the plate.",
-    )
-
-
 def _listed(names: Sequence[str], chosen: NDArray[np.bool_], most: int = 8) -> str:
     """Some names and how many more there are."""
     found = [name for name, is_chosen in zip(names, chosen) if is_chosen]
     if len(found) > most:
         return f"{', '.join(found[:most])} and {len(found) - most} more"
     return " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+
+
+def plates_of(wells: WellTable, endpoint: str) -> tuple[PlateQuality, ...]:
+    """The quality of each plate that has values of an endpoint."""
+    known = np.isfinite(wells.endpoints[endpoint])
+    return tuple(_plate(wells, endpoint, plate) for plate in np.unique(wells.plate[known]).tolist())
+
+
+def _plate(wells: WellTable, endpoint: str, plate: str) -> PlateQuality:
+    values = wells.endpoints[endpoint]
+    here = (wells.plate == plate) & np.isfinite(values)
+    negative = values[here & wells.is_negative]
+    names = wells.well[here].tolist()
+    separations = tuple(_separations(wells, values, here, negative))
+    positions, edge_mean, inside_mean = _positions(wells, values, here)
+    found = [] if separations else [_NO_POSITIVE]
+    found += [_NOT_SEPARABLE] if any(separation.z_prime is None for separation in separations) else []
+    found += outliers(
+        negative, wells.well[here & wells.is_negative].tolist(), f"{endpoint}, among the negative controls,"
+    )
+    if endpoint == COUNT:
+        found += too_few_nuclei(values[here], names)
+    cv = (
+        float(100 * standard_deviation(negative) / negative.mean())
+        if negative.size > 1 and negative.mean() > 0
+        else None
+    )
+    return PlateQuality(
+        plate=plate,
+        n_wells=int(here.sum()),
+        control_mean=float(negative.mean()) if negative.size else None,
+        control_cv_percent=cv,
+        control_edge_mean=edge_mean,
+        control_inside_mean=inside_mean,
+        separations=separations,
+        edge_difference=positions.edge_difference,
+        edge_p_value=positions.edge_p_value,
+        row_gradient=positions.row_gradient,
+        column_gradient=positions.column_gradient,
+        gradient_p_value=positions.gradient_p_value,
+        warnings=(*found, *positions.warnings),
+    )
+
+
+def _separations(wells: WellTable, values: Values, here: Any, negative: Values) -> Iterator[Separation]:
+    positives = here & wells.is_positive
+    keys, key_of = group_index(wells.condition[positives].tolist(), _dose_names(wells.dose[positives]))
+    for index, (condition, dose) in enumerate(keys):
+        positive = values[positives][key_of == index]
+        yield Separation(
+            condition=condition,
+            dose=dose,
+            n_negative=negative.size,
+            n_positive=positive.size,
+            z_prime=z_prime(negative, positive),
+            robust_z_prime=z_prime(negative, positive, robust=True),
+            ssmd=ssmd(positive, negative),
+            robust_ssmd=ssmd(positive, negative, robust=True),
+        )
+
+
+def _positions(wells: WellTable, values: Values, here: Any) -> tuple[PositionEffects, float | None, float | None]:
+    """Effects of positions, and the negative controls' means at the edge and inside."""
+    names = wells.well[here].tolist()
+    conditions = [f"{c}\t{d}" for c, d in zip(wells.condition[here], wells.dose[here])]
+    try:
+        edge = at_edge(names)
+    except TableError:
+        return PositionEffects(None, None, None, None, None, (_NOT_WELLS,)), None, None
+    negative = wells.is_negative[here]
+    edge_mean, inside_mean = (
+        float(values[here][negative & where].mean()) if (negative & where).any() else None for where in (edge, ~edge)
+    )
+    return position_effects(values[here], names, conditions), edge_mean, inside_mean
+
+
+def _dose_names(doses: Values) -> list[float | None]:
+    return [None if np.isnan(dose) else float(dose) for dose in doses]
+
+
+_NO_POSITIVE = StatisticsWarning(
+    "no_positive_control",
+    "No well is marked as a positive control, so that there are no Z' and SSMD of the plate. Mark them with control = "
+    "positive.",
+)
+_NOT_SEPARABLE = StatisticsWarning(
+    "controls_not_separable",
+    "A positive control has no Z': it, or the negative control, has fewer than two wells, or neither varies.",
+)
+_NOT_WELLS = StatisticsWarning(
+    "positions_unknown", "The wells' names tell no rows and columns, so that neither edge nor gradient can be tested."
+)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from scipy.optimize import brentq
 
-from app.statistics.quadrature import noncentral_t_cdf
-from app.statistics.results import FEWEST_REPLICATES, Student
+from app.statistics.distributions import Student, noncentral_t_cdf
+from app.statistics.results import FEWEST_REPLICATES
 
 POWER = 0.8
 ALPHA = 0.05

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from scipy.special import fdtrc, stdtr, stdtrit
-
 LEVEL = 0.95
 # Below this many replicates in a group a standard deviation says next to nothing.
 FEWEST_REPLICATES = 3
@@ -35,41 +33,6 @@ class Reference(Protocol):
         """What the absolute statistic stays below with probability `level`."""
 
 
-def f_test(statistic: float, n_tested: float, degrees_of_freedom: float) -> float:
-    """The p of a ratio of variances (Fisher's F), of which rounding may have made a negative one.
-
-    Examples
-    --------
-    >>> round(f_test(4.0, 2, 20), 4)
-    0.0346
-    """
-    return float(fdtrc(n_tested, degrees_of_freedom, max(statistic, 0.0)))
-
-
-@dataclass(frozen=True)
-class Student:
-    """Student's t distribution, of the largest of several by Bonferroni's bound.
-
-    Attributes
-    ----------
-    degrees_of_freedom
-        Not necessarily a whole number.
-    n_comparisons
-        Of the family that p and intervals are for.
-    """
-
-    degrees_of_freedom: float
-    n_comparisons: int = 1
-
-    def p_value(self, statistic: float) -> float:
-        """Two-sided p of `statistic`."""
-        return min(1.0, float(2 * self.n_comparisons * stdtr(self.degrees_of_freedom, -abs(statistic))))
-
-    def critical(self, level: float) -> float:
-        """What the absolute statistic stays below with probability `level`."""
-        return float(stdtrit(self.degrees_of_freedom, 1 - (1 - level) / 2 / self.n_comparisons))
-
-
 @dataclass(frozen=True)
 class Estimate:
     """A number with its standard error and the distribution of their ratio.
@@ -87,6 +50,7 @@ class Estimate:
 
     Examples
     --------
+    >>> from app.statistics.distributions import Student
     >>> estimate = Estimate(2.0, 0.5, Student(10))
     >>> round(estimate.p_value, 4)
     0.0025

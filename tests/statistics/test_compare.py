@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from app.statistics.compare import Comparison, compare, compare_in_blocks, compare_with_control
-from app.statistics.dunnett import Dunnett
+from app.statistics.distributions import Dunnett, Student
 from app.statistics.effect_size import hedges_g_interval, small_sample_factor, ssmd
-from app.statistics.multiplicity import adjust
-from app.statistics.results import Estimate, Interval, Student
+from app.statistics.effects import adjust
+from app.statistics.results import Estimate, Interval
 
 SEEDS = st.integers(0, 2**32 - 1)
 

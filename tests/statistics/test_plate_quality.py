@@ -8,8 +8,8 @@ from scipy import stats
 
 from app.errors import TableError
 from app.statistics.b_score import b_scores
-from app.statistics.plate_quality import modified_z, outliers, position_effects, too_few_nuclei, z_prime
-from app.statistics.wells import at_edge, plate_grid, plate_shape, well_positions
+from app.statistics.plate_quality import modified_z, outliers, too_few_nuclei, z_prime
+from app.statistics.positions import at_edge, plate_grid, plate_shape, position_effects, well_positions
 from tests.statistics import published
 
 WELLS_96 = [f"{row}{column:02}" for row in "ABCDEFGH" for column in range(1, 13)]

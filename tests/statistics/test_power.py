@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from app.statistics.distributions import noncentral_t_cdf
 from app.statistics.power import detectable_effect, power_note, power_of_t, replicates_needed
-from app.statistics.quadrature import noncentral_t_cdf
 
 
 @given(st.floats(-30, 60), st.integers(1, 800), st.floats(-8, 8))

@@ -153,18 +153,17 @@ def write_compared(
     output: Path,
     images: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:
-    """Write `effects.json`, `report.html`, `figures/` and `tables/` into a folder; see `report.render_report`."""
+    """Write `effects.json`, `report.html`, `figures/` and `tables/` into a folder; see `report.Report`."""
     # What draws takes seconds to import.
-    from app.experiments.reports.report import figures, render_report
+    from app.experiments.reports.report import Report
 
+    report = Report(compared.wells, compared.effects, compared.why_no_effects)
     whole = {"effects": compared.answer, "karyometer": __version__, "provenance": provenance}
     files = {
         "effects.json": orjson.dumps(whole, option=orjson.OPT_INDENT_2),
-        "report.html": render_report(
-            title, compared.wells, compared.effects, compared.why_no_effects, images, provenance
-        ).encode(),
+        "report.html": report.page(title, images, provenance).encode(),
     }
-    files |= {f"figures/{name}": content for name, content in figures(compared.wells, compared.effects).items()}
+    files |= {f"figures/{name}": content for name, content in report.figures().items()}
     for name, content in files.items():
         with atomic_file(output / name) as file:
             file.write(content)

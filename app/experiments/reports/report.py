@@ -1,17 +1,17 @@
 """One self-contained page about an experiment: the answer first, then what it rests on."""
 
 import base64
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from matplotlib.figure import Figure
 
 from app import __version__
 from app.errors import TableError
-from app.experiments.reports.plots.canvas import as_files, as_svg
+from app.experiments.reports.plots.canvas import Plot
 from app.experiments.reports.plots.count_area import draw_count_area
 from app.experiments.reports.plots.dose_response import MOST_CURVES, draw_curves
 from app.experiments.reports.plots.plates import MOST_PLATES, draw_plates
@@ -28,7 +28,7 @@ from app.experiments.reports.report_text import (
     treatment_words,
 )
 from app.statistics.families import NO_BLOCK
-from app.statistics.schema import Effects
+from app.statistics.schema import Effects, EndpointEffects
 from app.statistics.well_table import LABELS, WellTable, well_table
 
 Wells = Mapping[str, Sequence[Any]]
@@ -36,94 +36,100 @@ Wells = Mapping[str, Sequence[Any]]
 _MOST_ROWS = 400
 
 
-def render_report(
-    title: str,
-    wells: Wells,
-    effects: Effects | None,
-    why_no_effects: str | None,
-    images: Mapping[str, bytes],
-    provenance: Mapping[str, Any],
-) -> str:
-    """A page as HTML that needs no other file, no script and no network.
+@dataclass(frozen=True)
+class Report:
+    """What a table of wells says, with its plots, which are drawn when they are needed first.
 
-    Parameters
+    Attributes
     ----------
-    title
-        The experiment's name.
     wells
         The table that the effects were computed of, a row a well (or image): see `statistics.effects.effects`.
     effects
         The answer; None where there is none.
     why_no_effects
         The sentence that is shown then.
-    images
-        PNG files by their captions, such as control and treated side by side.
-    provenance
-        What it can be made again from: names and values, which may be mappings.
     """
-    drawn = _drawn(wells, effects)
-    plots = [(name, caption, as_svg(shown, name)) for name, (caption, shown) in drawn.items()]
-    paragraph, references = methods(effects, __version__) if effects else ("", [])
-    return _template().render(
-        title=title or "Experiment",
-        answer=answer_sentences(effects, why_no_effects),
-        effects=effects,
-        plots=plots,
-        images=[(name, base64.b64encode(data).decode()) for name, data in images.items()],
-        warnings=list(all_warnings(effects)) if effects else [],
-        methods=paragraph,
-        references=references,
-        provenance=[(name, _plain(value)) for name, value in provenance.items()],
-        wells=_rows(wells),
-        n_left_out=max(0, len(next(iter(wells.values()), ())) - _MOST_ROWS),
-        version=__version__,
-    )
+
+    wells: Wells
+    effects: Effects | None
+    why_no_effects: str | None = None
+
+    def page(self, title: str, images: Mapping[str, bytes], provenance: Mapping[str, Any]) -> str:
+        """A page as HTML that needs no other file, no script and no network.
+
+        Parameters
+        ----------
+        title
+            The experiment's name.
+        images
+            PNG files by their captions, such as control and treated side by side.
+        provenance
+            What it can be made again from: names and values, which may be mappings.
+        """
+        wells, effects = self.wells, self.effects
+        paragraph, references = methods(effects, __version__) if effects else ("", [])
+        return _template().render(
+            title=title or "Experiment",
+            answer=answer_sentences(effects, self.why_no_effects),
+            effects=effects,
+            plots=self._plots,
+            images=[(name, base64.b64encode(data).decode()) for name, data in images.items()],
+            warnings=list(all_warnings(effects)) if effects else [],
+            methods=paragraph,
+            references=references,
+            provenance=[(name, _plain(value)) for name, value in provenance.items()],
+            wells=_rows(wells),
+            n_left_out=max(0, len(next(iter(wells.values()), ())) - _MOST_ROWS),
+            version=__version__,
+        )
+
+    def figures(self) -> dict[str, bytes]:
+        """The plots as SVG and PNG files, by their names."""
+        return {name: data for plot in self._plots for name, data in plot.files().items()}
+
+    @cached_property
+    def _plots(self) -> list[Plot]:
+        if self.effects is None:
+            return []
+        checked = _checked(self.wells, self.effects)
+        plots = [
+            plot
+            for index, answer in enumerate(self.effects.endpoints)
+            for plot in _plots_of(answer, checked, f"-{index + 1}" if len(self.effects.endpoints) > 1 else "")
+        ]
+        area = next((name for name in self.wells if name.startswith("area_median")), None)
+        if "count" in self.wells and area:
+            both = _numbers(self.wells, self.effects, ("count", area))
+            drawn = draw_count_area(both, both.endpoints["count"], both.endpoints[area], area)
+            if drawn is not None:
+                said = "Each well's number of nuclei and their median area: what kills may also swell or shrink."
+                plots.append(Plot("count-area", said, drawn))
+        return plots
 
 
-def figures(wells: Wells, effects: Effects | None) -> Mapping[str, bytes]:
-    """The figures of the report as SVG and PNG files, by their names."""
-    return {
-        name: data
-        for stem, (_, shown) in _drawn(wells, effects).items()
-        for name, data in as_files(shown, stem).items()
-    }
-
-
-def _drawn(wells: Wells, effects: Effects | None) -> dict[str, tuple[str, Figure]]:
-    """Caption and figure of each plot, by the name of its file."""
-    if effects is None:
-        return {}
-    checked = _checked(wells, effects)
-    found: dict[str, tuple[str, Figure | None]] = {}
-    for index, answer in enumerate(effects.endpoints):
-        words = endpoint_words(answer.endpoint)
-        end = f"-{index + 1}" if len(effects.endpoints) > 1 else ""
-        shown = "" if len(answer.comparisons) <= MOST_GROUPS else f" The {MOST_GROUPS} with the smallest p are shown."
-        found[f"replicates{end}"] = (
+def _plots_of(answer: EndpointEffects, wells: WellTable, end: str) -> Iterator[Plot]:
+    """The plots of one endpoint, whose names end in `end`."""
+    words = endpoint_words(answer.endpoint)
+    shown = "" if len(answer.comparisons) <= MOST_GROUPS else f" The {MOST_GROUPS} with the smallest p are shown."
+    if (drawn := draw_replicates(wells, answer)) is not None:
+        said = (
             f"Left: {words}; a dot is a well, with an outline a replicate of several wells, a bar the mean. Right: "
             f"change from the control with its 95 % interval, orange where p is at most 0.05; a hollow sign has no "
-            f"interval.{shown}",
-            draw_replicates(checked, answer),
+            f"interval.{shown}"
         )
-        more = "" if len(answer.curves) <= MOST_CURVES else f" The {MOST_CURVES} clearest of {len(answer.curves)}."
-        found[f"dose-response{end}"] = (
+        yield Plot(f"replicates{end}", said, drawn)
+    more = "" if len(answer.curves) <= MOST_CURVES else f" The {MOST_CURVES} clearest of {len(answer.curves)}."
+    if (drawn := draw_curves(wells, answer)) is not None:
+        said = (
             f"Dose-response curves of the {words} with the 95 % band of the curve (blue) and the 95 % interval of the "
-            f"EC50 (orange). Dashed: the doses do not tell the EC50.{more}",
-            draw_curves(checked, answer),
+            f"EC50 (orange). Dashed: the doses do not tell the EC50.{more}"
         )
-        more = (
-            "" if len(effects.plates) <= MOST_PLATES else f" The first {MOST_PLATES} of {len(effects.plates)} plates."
-        )
-        found[f"plates{end}"] = (
-            f"The {words} of each well in its place; N are negative controls and P positive ones.{more}",
-            draw_plates(checked, answer.endpoint),
-        )
-    area = next((name for name in wells if name.startswith("area_median")), None)
-    if "count" in wells and area:
-        both = _numbers(wells, effects, ("count", area))
-        caption = "Each well's number of nuclei and their median area: a treatment that kills may also swell or shrink."
-        found["count-area"] = caption, draw_count_area(both, both.endpoints["count"], both.endpoints[area], area)
-    return {name: (caption, shown) for name, (caption, shown) in found.items() if shown is not None}
+        yield Plot(f"dose-response{end}", said, drawn)
+    n_plates = np.unique(wells.plate).size
+    more = "" if n_plates <= MOST_PLATES else f" The first {MOST_PLATES} of {n_plates} plates."
+    if (drawn := draw_plates(wells, answer.endpoint)) is not None:
+        said = f"The {words} of each well in its place; N are negative controls and P positive ones.{more}"
+        yield Plot(f"plates{end}", said, drawn)
 
 
 def _checked(wells: Wells, effects: Effects) -> WellTable:

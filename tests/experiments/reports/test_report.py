@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.experiments.reports.report import figures, render_report
+from app.experiments.reports.report import Report
 from app.experiments.reports.report_text import answer_sentences, methods
 from app.statistics.effects import EffectOptions, effects
 from app.statistics.schema import Effects
@@ -33,9 +33,13 @@ def lincs_effects() -> Effects:
     return effects(lincs())
 
 
-def page(table: Table, found: Effects | None = None, **more: Any) -> str:
-    known = {"why_no_effects": None, "images": {}, "provenance": {}} | more
-    return render_report("An experiment", table, found, **known)
+def page(table: Table, found: Effects | None = None, why_no_effects: str | None = None, **more: Any) -> str:
+    known = {"images": {}, "provenance": {}} | more
+    return Report(table, found, why_no_effects).page("An experiment", **known)
+
+
+def figures(table: Table, found: Effects | None) -> dict[str, bytes]:
+    return Report(table, found).figures()
 
 
 class Elements(HTMLParser):
@@ -111,7 +115,7 @@ def test_hostile_names_are_text() -> None:
     table["plate"] = [HOSTILE] * 6
     table[HOSTILE] = table.pop("count")
     found = effects(table, EffectOptions(endpoints=(HOSTILE,)))
-    text = render_report(HOSTILE, table, found, HOSTILE, {HOSTILE: b""}, {HOSTILE: HOSTILE})
+    text = Report(table, found, HOSTILE).page(HOSTILE, {HOSTILE: b""}, {HOSTILE: HOSTILE})
     assert "script" not in {tag for tag, _ in Elements(text).found}
     assert "&lt;script&gt;" in text
     assert all(b"<script" not in data for data in figures(table, found).values())

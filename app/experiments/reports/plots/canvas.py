@@ -2,7 +2,8 @@
 
 import io
 import re
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -59,26 +60,51 @@ def _signs() -> frozenset[int]:
     return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
-def as_svg(drawn: Figure, name: str) -> str:
-    """An SVG element to stand in a page: its ids begin with `name`, and text has the page's colour."""
-    file = io.StringIO()
-    drawn.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = text.replace(INK, _PAGE_INK).replace(COLOURS[0].lower(), _PAGE_BLUE)
-    ids: dict[str, str] = {}
+@dataclass(frozen=True)
+class Plot:
+    """A figure with what it shows.
 
-    def renamed(found: re.Match[str]) -> str:
-        return found[1] + ids.setdefault(found[2], f"{name}-{len(ids)}") + found[3]
+    Attributes
+    ----------
+    name
+        That of its files.
+    caption
+        A sentence or two.
+    drawn
+        The figure, which is laid out once for all of its files.
+    """
 
-    # Several figures stand in one page, and matplotlib's own ids are the same in each, or chance.
-    return re.sub(r'((?:\sid="|href="#|url\(#))([^")]+)(["\)])', renamed, text)
+    name: str
+    caption: str
+    drawn: Figure
 
+    @cached_property
+    def svg(self) -> str:
+        """An SVG element to stand in a page: its ids begin with the name, and text has the page's colour."""
+        file = io.StringIO()
+        self._laid_out.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        text = file.getvalue()
+        text = text[text.index("<svg") :]
+        text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+        text = text.replace(INK, _PAGE_INK).replace(COLOURS[0].lower(), _PAGE_BLUE)
+        ids: dict[str, str] = {}
 
-def as_files(drawn: Figure, name: str) -> dict[str, bytes]:
-    """The figure as files: SVG with its own colours, and PNG."""
-    svg = as_svg(drawn, name).replace(_PAGE_INK, INK).replace(_PAGE_BLUE, COLOURS[0])
-    png = io.BytesIO()
-    drawn.savefig(png, format="png", dpi=_PNG_DPI, facecolor="white")
-    return {f"{name}.svg": svg.encode(), f"{name}.png": png.getvalue()}
+        def renamed(found: re.Match[str]) -> str:
+            return found[1] + ids.setdefault(found[2], f"{self.name}-{len(ids)}") + found[3]
+
+        # Several figures stand in one page, and matplotlib's own ids are the same in each, or chance.
+        return re.sub(r'((?:\sid="|href="#|url\(#))([^")]+)(["\)])', renamed, text)
+
+    def files(self) -> dict[str, bytes]:
+        """SVG with its own colours, and PNG, by their names."""
+        svg = self.svg.replace(_PAGE_INK, INK).replace(_PAGE_BLUE, COLOURS[0])
+        png = io.BytesIO()
+        self._laid_out.savefig(png, format="png", dpi=_PNG_DPI, facecolor="white")
+        return {f"{self.name}.svg": svg.encode(), f"{self.name}.png": png.getvalue()}
+
+    @cached_property
+    def _laid_out(self) -> Figure:
+        # With an engine each file would be laid out, and drawn, twice more.
+        self.drawn.draw_without_rendering()
+        self.drawn.set_layout_engine(None)
+        return self.drawn

@@ -12,8 +12,8 @@ from app.errors import TableError
 from app.experiments.reports.plots.canvas import GREY, INK, MAP, figure, literal, styled
 from app.experiments.reports.report_text import endpoint_words
 from app.statistics.aggregate import Values
+from app.statistics.positions import plate_grid, plate_shape, well_positions
 from app.statistics.well_table import WellTable
-from app.statistics.wells import plate_shape, well_positions
 
 MOST_PLATES = 6
 
@@ -58,8 +58,7 @@ def _draw_plate(
     shape: tuple[int, int],
     limits: Values,
 ) -> QuadMesh:
-    grid = np.full(shape, np.nan)
-    grid[*positions[here].T] = values[here]
+    grid = plate_grid(values[here], wells.well[here].tolist(), shape)
     low, high = limits if limits[0] < limits[1] else (limits[0] - 1, limits[0] + 1)
     mesh = axes.pcolormesh(np.ma.masked_invalid(grid), cmap=MAP, vmin=low, vmax=high, edgecolors="none")
     axes.set_aspect("equal")
