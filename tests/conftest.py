@@ -3,12 +3,14 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Set before TensorFlow is imported: its start-up chatter is no test output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadFileScheduling
 
 from app.main import create_app
 from app.settings import Settings
@@ -21,20 +23,25 @@ hypothesis_settings.load_profile("untimed")
 
 TESTS = Path(__file__).parent
 DATA = TESTS / "data"
-TRAINING = TESTS / "training"
-_LONGEST_FIRST = {TRAINING: 0, TESTS: 1}
+_LONGEST_FIRST = {TESTS / "training": 0, TESTS: 1}
 REAL_IMAGES = ("fluorescence.tif", "histology.jpg", "immunohistochemistry.png")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests among processes, where there are several.
+class _BySharedFixtures(LoadFileScheduling):
+    """Gives one process all tests of a file, and one all that train networks: they share what takes long to make."""
 
-    Those of a file stay together, and so do all that train networks: they share fixtures that take long. The longest
-    files, which train or start the real service, come first, so that no process has one left when the others are done.
-    """
-    for item in items:
-        group = TRAINING if item.path.parent == TRAINING else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return "tests/training" if file.startswith("tests/training/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """How `pytest -n` shares the tests."""
+    return _BySharedFixtures(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, which train or start the real service: no process is left with one at the end."""
     items.sort(key=lambda item: _LONGEST_FIRST.get(item.path.parent, len(_LONGEST_FIRST)))
 
 

@@ -83,15 +83,20 @@ def url(service: tuple[str, int]) -> str:
 
 
 def test_asked_to_stop_it_answers_who_is_in_and_takes_nobody_else() -> None:
-    image = png(np.random.default_rng(0).integers(0, 255, (2000, 2000), np.uint8))
+    image, may_go_on = (DATA / "fluorescence.tif").read_bytes(), threading.Event()
+
+    def in_halves() -> Iterator[bytes]:
+        yield image[: len(image) // 2]
+        assert may_go_on.wait(READY_S)
+        yield image[len(image) // 2 :]
+
     with running() as (url, process, _), ThreadPoolExecutor() as threads:
-        # It takes seconds.
-        answer = threads.submit(post, f"{url}/segment?include=mask", files={"image": image})
-        wait_for(lambda: "karyometer_queued_pixels 0.0" not in get(f"{url}/metrics").text)
+        answer = threads.submit(post, f"{url}/segment", content=in_halves(), headers={"content-type": "image/tiff"})
+        wait_for(lambda: "karyometer_held_bytes 0.0" not in get(f"{url}/metrics").text)
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        ready = get(f"{url}/health/ready")
-        assert (ready.status_code, ready.json()["code"]) == (503, "not_ready")
+        wait_for(lambda: get(f"{url}/health/ready").status_code == 503)
+        assert get(f"{url}/health/ready").json()["code"] == "not_ready"
+        may_go_on.set()
         assert answer.result().status_code == 200
         assert process.wait(30) == -signal.SIGTERM
 
@@ -223,13 +228,13 @@ def test_a_model_that_is_replaced_under_a_running_service_goes_on_serving(tmp_pa
 
 def test_a_second_request_to_stop_waits_for_no_large_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    blank = tiff(np.zeros((12_000, 9_000), np.uint8), compression="zlib", rowsperstrip=100)
+    blank = tiff(np.zeros((6_000, 6_000), np.uint8), compression="zlib", rowsperstrip=100)
 
     def post_large(url: str) -> None:
         with suppress(httpx2.HTTPError):
             post(f"{url}/segment?format=csv", files={"image": blank})
 
-    with running() as (url, process, _), ThreadPoolExecutor() as threads:
+    with running(max_pixels="10000000") as (url, process, _), ThreadPoolExecutor() as threads:
         threads.submit(post_large, url)
         wait_for(lambda: any(tmp_path.glob("karyometer-*/karyometer-*/probability")))
         process.send_signal(signal.SIGTERM)

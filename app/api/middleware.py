@@ -1,5 +1,6 @@
 """What every request passes on its way in and every answer on its way out."""
 
+import asyncio
 import base64
 import logging
 import re
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api import problems
 from app.api.keys import is_loopback
 from app.api.metrics import Metrics
-from app.errors import HostError
+from app.errors import HostError, NotReadyError
 from app.logs import RequestRecord, request_record
 
 logger = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ _NOT_COMPRESSED = (
 # What is smaller fits into a packet, and what is larger would keep others waiting.
 _COMPRESSED_BYTES, _THREAD_BYTES = 1400, 32 * 1024
 _EXPOSED = ("X-Nucleus-Count", "X-Model", "X-Request-ID", "Retry-After")
+_GIVEN_UP = NotReadyError("The service stopped before the answer was ready; send the request again when it is back.")
 
 
 def install(app: FastAPI, cors_origins: tuple[str, ...], metrics: Metrics, *, only_loopback: bool) -> None:
@@ -185,7 +187,7 @@ def _policy(path: str, page: bytes) -> str:
 
 
 class Mistakes:
-    """Answers what nobody expected; Starlette's own place for that lies outside of all other middleware."""
+    """Answers what nobody expected, and what is given up; Starlette does so outside of all other middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -201,6 +203,11 @@ class Mistakes:
 
         try:
             await self._app(scope, receive, send_and_see)
+        except asyncio.CancelledError:
+            # So the server gives up what takes too long when it was asked to stop; what is done here still arrives.
+            if scope["type"] != "http" or begun:
+                raise
+            await problems.domain_problem(_GIVEN_UP)(scope, receive, send)
         # Broad, because this is the last door: what nobody foresaw is answered as a problem, and written to the log.
         except Exception as exc:
             if scope["type"] != "http" or begun:

@@ -123,7 +123,7 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
 def _open_file(data: bytes | Path) -> tifffile.TiffFile:
     # Of these kinds tifffile would walk all pages on opening.
     source = io.BytesIO(data) if isinstance(data, bytes) else data
-    return tifffile.TiffFile(source, is_lsm=False, is_scanimage=False, is_ndpi=False, _multifile=False)
+    return tifffile.TiffFile(source, is_lsm=False, is_scanimage=False, is_ndpi=False)
 
 
 def _by_channel(scene: Scene) -> NDArray[np.intp]:

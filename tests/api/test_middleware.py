@@ -1,13 +1,14 @@
+import asyncio
+import json
 import re
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import anyio
 import numpy as np
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import Mistakes
 from app.errors import SettingsError
@@ -177,21 +178,41 @@ def test_what_no_browser_sends_is_refused(monkeypatch: pytest.MonkeyPatch, value
         Settings.from_environment()
 
 
+async def nothing(*_: Any) -> Any:
+    """Receives or sends."""
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a mistake"), asyncio.CancelledError("a mistake")])
 @pytest.mark.parametrize("kind", ["http", "lifespan"])
-def test_a_mistake_that_cannot_be_answered_any_more_is_raised(kind: str) -> None:
+def test_a_mistake_that_cannot_be_answered_any_more_is_raised(kind: str, error: BaseException) -> None:
     async def app(_: Scope, __: Receive, send: Send) -> None:
         if kind == "http":
             await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise RuntimeError("a mistake")
+        raise error
+
+    with pytest.raises(type(error), match="a mistake"):
+        asyncio.run(Mistakes(app)({"type": kind}, nothing, nothing))
+
+
+def test_what_is_given_up_when_the_service_stops_is_to_be_sent_again() -> None:
+    sent: list[Message] = []
+
+    async def app(*_: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
 
     async def run() -> None:
-        async def nothing(*_: Any) -> Any:
-            return None
+        answering = asyncio.create_task(Mistakes(app)({"type": "http"}, nothing, send))
+        await asyncio.sleep(0)
+        answering.cancel()
+        await answering
 
-        with pytest.raises(RuntimeError, match="a mistake"):
-            await Mistakes(app)({"type": kind}, nothing, nothing)
-
-    anyio.run(run)
+    asyncio.run(run())
+    start, body = sent
+    assert start["status"] == 503
+    assert json.loads(body["body"])["code"] == "not_ready"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import tifffile
 from app.errors import OptionError
 from app.reading.decode import decode_image
 from app.reading.stack import DecodedImage
+from app.reading.tiff import open_tiff
 from tests.synthetic import tiff
 
 LIMIT = 1_000_000
@@ -164,6 +166,20 @@ def test_of_a_set_of_files_that_at_hand_is_read(uuid: str, name: str) -> None:
     assert (decoded.channel_names, decoded.n_channels, decoded.pixel_size_um) == ((name,), 1, 0.5)
     assert codes(decoded) == ["planes_missing"]
     assert "2 planes, of which 1" in decoded.warnings[0].message
+
+
+def test_the_other_files_of_a_set_are_not_opened(tmp_path: Path) -> None:
+    for uuid, image in (("0", FIELD), ("1", OTHER)):
+        described = of_set(uuid, SizeX="160", SizeY="128", Type="uint16")
+        (tmp_path / f"{uuid}.tif").write_bytes(pages(image, description=described))
+    path = tmp_path / "0.tif"
+    with tifffile.TiffFile(path) as file:
+        # As tifffile follows names that anybody may have written into the file.
+        assert len(file.series[0].pages) == 2
+    stack = open_tiff(path, "image")
+    assert (stack.n_pages, stack.n_channels) == (1, 1)
+    np.testing.assert_array_equal(stack.read_page(0)[..., 0], FIELD)
+    stack.close()
 
 
 def test_a_file_of_a_set_that_does_not_say_which_it_is_is_read_plainly() -> None:
