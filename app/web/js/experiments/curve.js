@@ -5,7 +5,7 @@ import { responsesOf } from "./replicates.js";
 import { endpointWords, number } from "./words.js";
 
 const [WIDTH, HEIGHT] = [360, 250];
-const [LEFT, RIGHT, TOP, BOTTOM] = [52, 12, 10, 40];
+const [LEFT, RIGHT, TOP, BOTTOM] = [52, 12, 26, 40];
 const N_POINTS = 80;
 
 /** The fitted response at a dose above 0 (log-logistic; a slope above 0 falls). */
@@ -53,6 +53,7 @@ function Curve({ curve, endpoint, wells, onWell }) {
         <path class="axis-line" d=${`M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}`} />
         ${linearTicks(bottom, top, 4).map((tick) => html`<text class="tick" x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick)}</text><line class="grid" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${y(tick)} y2=${y(tick)} />`)}
         ${logTicks(lowest, highest).map((tick) => html`<text class="tick" x=${x(tick)} y=${HEIGHT - BOTTOM + 16} text-anchor="middle">${number(tick)}</text>`)}
+        <text class="tick" x="4" y="14">${words}</text>
         <text class="tick" x=${x(zero)} y=${HEIGHT - BOTTOM + 16} text-anchor="middle">0</text>
         <text class="tick" x=${(LEFT + WIDTH - RIGHT) / 2} y=${HEIGHT - 6} text-anchor="middle">Dose (${unit})</text>
         <path class=${isKnown ? "fit" : "fit unsure"} d=${line} />

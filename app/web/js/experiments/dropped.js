@@ -35,11 +35,14 @@ async function filesOf(entry) {
 const LAYOUT = /\.(csv|tsv|txt)$/i;
 const HIDDEN = /(^|\/)(\.|__MACOSX|Thumbs\.db$|desktop\.ini$)/i;
 
+/** Whether a file may be a layout, by its name. */
+export const isTable = (name) => LAYOUT.test(name);
+
 /** What may be layouts, and what else there is; hidden files are neither. */
 export function sorted(files) {
   const seen = files.filter(({ name }) => !HIDDEN.test(name));
   return {
-    layouts: seen.filter(({ name }) => LAYOUT.test(name)),
-    images: seen.filter(({ name }) => !LAYOUT.test(name)),
+    layouts: seen.filter(({ name }) => isTable(name)),
+    images: seen.filter(({ name }) => !isTable(name)),
   };
 }

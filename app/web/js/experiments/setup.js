@@ -6,7 +6,7 @@ import { droppedFiles, sorted } from "./dropped.js";
 import { Intake } from "./intake.js";
 import { LayoutSection } from "./layout_section.js";
 import { useWells, useImages } from "./tables.js";
-import { Understood } from "./understood.js";
+import { isChannelNeeded, Understood } from "./understood.js";
 import { upload, useUpload } from "./upload.js";
 import { several } from "./words.js";
 import { zipLayouts } from "./zip_layouts.js";
@@ -67,7 +67,6 @@ export function Setup({ status, act }) {
 }
 
 function Start({ status, sending, act }) {
-  const isChannelNeeded = status.warnings.some(({ code }) => code === "channel_needed");
   const isWaiting = !status.is_started && status.state !== "cancelled";
   if (!isWaiting && status.state !== "open") return null;
   const start = async () => {
@@ -77,9 +76,9 @@ function Start({ status, sending, act }) {
   const reason = [
     [sending?.isSending, "The upload is not finished."],
     [!status.n_files, "There are no images yet."],
-    [isChannelNeeded, "Choose the channel that shows the nuclei."],
+    [isChannelNeeded(status.warnings), "Choose the channel that shows the nuclei."],
   ].find(([holds]) => holds)?.[1];
-  const n = status.understood.n_images ?? 0;
+  const n = isChannelNeeded(status.warnings) ? 0 : status.understood.n_images ?? 0;
   return html`
     <div class="start">
       <button type="button" class="first" disabled=${Boolean(reason)} aria-describedby="why-not" onClick=${start}>

@@ -39,18 +39,23 @@ export function Understood({ status, wells, images, act, putLayout }) {
   `;
 }
 
-function summary({ understood, n_files: nFiles, layout }, plates, wells) {
+function summary({ understood, n_files: nFiles, layout, warnings }, plates, wells) {
   if (!nFiles) return "No images have come yet; this is the layout.";
-  const { n_images: nImages = 0, n_wells: nWells = 0 } = understood;
+  const { n_images: nImages = 0, n_wells: nWells = 0, channels = [] } = understood;
+  const ofChannels = channels.length > 1 ? `, of ${channels.length} channels each` : "";
+  if (isChannelNeeded(warnings)) return `${several(nFiles, "file")} of ${several(channels.length, "channel")}.`;
   const conditions = new Set(wells.map((well) => well.condition).filter(Boolean)).size;
   const where = nWells ? ` in ${several(nWells, "well")} of ${several(plates.size, "plate")}` : "";
-  return `${several(nImages, "image")}${where}${layout ? `, ${several(conditions, "condition")}` : ""}.`;
+  return `${several(nImages, "image")}${ofChannels}${where}${layout ? `, ${several(conditions, "condition")}` : ""}.`;
 }
+
+/** Whether somebody must say which channel shows the nuclei. */
+export const isChannelNeeded = (warnings) => warnings.some(({ code }) => code === "channel_needed");
 
 function Channels({ status, act }) {
   const channels = (status.understood.channels ?? []).filter(Boolean);
   if (channels.length < 2) return null;
-  const needed = status.warnings.some(({ code }) => code === "channel_needed");
+  const needed = isChannelNeeded(status.warnings);
   const choose = ({ target }) => act("PUT", ["nuclear_channel"], { parameters: { name: target.value } });
   return html`
     <p class=${needed ? "told" : ""}>
