@@ -139,15 +139,22 @@ def test_what_was_understood_is_told_before_it_starts_and_a_channel_is_chosen(pa
     expect(page.get_by_text("<b>nowhere.tif")).to_be_visible()
 
 
-def test_a_layout_in_a_zip_is_found(page: Page, service: str) -> None:
+def test_a_layout_in_a_zip_that_is_dropped_is_found(page: Page, service: str) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("plate/A01.tif", nuclei(2))
         archive.writestr("plate/layout.csv", "well,condition\nA01,DMSO\n")
     made = make(service)
     page.goto(f"/#/experiments/{made}")
-    files_of = page.get_by_label("Choose images or zips")
-    files_of.set_input_files({"name": "plate.zip", "mimeType": "application/zip", "buffer": packed.getvalue()})
+    expect(page.get_by_text("Drop the folder or zip")).to_be_visible()
+    page.evaluate(
+        """(bytes) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([new Uint8Array(bytes)], "plate.zip"));
+            document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        list(packed.getvalue()),
+    )
     expect(page.get_by_text("The layout is plate/layout.csv.")).to_be_visible()
     expect(page.get_by_role("gridcell", name="A01, DMSO, 1 image")).to_be_visible()
 
@@ -255,6 +262,11 @@ LOGIC = {
         [["a.tif"], ["b.zip"], ["c.tif", "d.tif"]],
     ),
     "ink on dark": ("colours.js", "[m.inkOn('#00224e'), m.inkOn('#fee838')]", ["#ffffff", "#000000"]),
+    "a value far out is beyond the scale": (
+        "colours.js",
+        "m.rangeOf([...Array.from({length: 99}, (_, at) => at), 1e6, null])",
+        {"low": 2, "high": 97, "isBelow": True, "isAbove": True},
+    ),
     "ends of the scale": ("colours.js", "[m.scaleColour(0), m.scaleColour(1)]", ["#00224e", "#fee838"]),
     "half of the effect at the EC50": (
         "curve.js",

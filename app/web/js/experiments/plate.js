@@ -4,7 +4,7 @@ import { useAsked } from "../asked.js";
 import { html, useEffect, useRef } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { replaceRoute, routeTo } from "../route.js";
-import { conditionColours, inkOn, scaleColour } from "./colours.js";
+import { conditionColours, inkOn, rangeOf, scaleColour } from "./colours.js";
 import { Exclusions } from "./exclusions.js";
 import { ConditionLegend, ScaleLegend } from "./legend.js";
 import { PlateGrid } from "./plate_grid.js";
@@ -77,13 +77,12 @@ function NoWells({ status }) {
 
 function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
   const isCondition = endpoint === CONDITION;
-  const values = wells.map((row) => row[endpoint]).filter((value) => typeof value === "number");
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const scale = rangeOf(wells.map((row) => row[endpoint]));
   const ofCondition = conditionColours(wells);
   const of = new Map(rows.map((row) => [row.well, row]));
   const colourOf = (row) => {
     if (isCondition) return ofCondition(row);
-    return typeof row[endpoint] === "number" ? scaleColour(high > low ? (row[endpoint] - low) / (high - low) : 0.5) : null;
+    return typeof row[endpoint] === "number" ? scaleColour(scale.high > scale.low ? (row[endpoint] - scale.low) / (scale.high - scale.low) : 0.5) : null;
   };
   const cell = (name) => {
     const row = of.get(name);
@@ -103,7 +102,7 @@ function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
   return html`
     <${PlateGrid} label=${`${title} of ${plate ? `plate ${plate}` : "the plate"}`} size=${plateSize(rows.map((row) => row.well))} cell=${cell}
       chosen=${new Set(well ? [well] : [])} onChoose=${([one]) => onChoose(one)} />
-    ${isCondition ? html`<${ConditionLegend} wells=${wells} />` : values.length > 0 && html`<${ScaleLegend} low=${low} high=${high} title=${title} />`}
+    ${isCondition ? html`<${ConditionLegend} wells=${wells} />` : scale && html`<${ScaleLegend} ...${scale} title=${title} />`}
     <p class="muted marks">
       ${rows.some((row) => row.n_warned) && html`<span><b>!</b> images with warnings </span>`}
       ${rows.some((row) => row.n_failed) && html`<span><b>✕</b> images that failed </span>`}

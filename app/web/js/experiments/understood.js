@@ -1,6 +1,6 @@
 // What was understood of files and layout: plates with conditions in colour, and what does not fit.
 import { html, useState } from "../preact.js";
-import { conditionColours, inkOn } from "./colours.js";
+import { conditionColours, faint, inkOn } from "./colours.js";
 import { ConditionLegend } from "./legend.js";
 import { PlateGrid } from "./plate_grid.js";
 import { TreatmentForm } from "./treatment_form.js";
@@ -32,7 +32,7 @@ export function Understood({ status, wells, images, act, putLayout }) {
       ${Object.entries(LISTS).map(([name, [one, many, told]]) => understood[`n_${name}`] > 0 && html`
         <${List} items=${understood[name]} title=${several(understood[`n_${name}`], one, many)} told=${told} />
       `)}
-      ${understood.n_wells_without_images > 0 && html`
+      ${status.n_files > 0 && understood.n_wells_without_images > 0 && html`
         <${List} items=${understood.wells_without_images} title=${`${several(understood.n_wells_without_images, "well", "wells")} of the layout without images`} />
       `}
     </section>
@@ -81,8 +81,8 @@ function EditablePlate({ plate, rows, wells, nImages, putLayout }) {
     const what = row?.condition ? treatmentWords(row.condition, row.dose, row.dose_unit) : "nothing known";
     return {
       label: `${what}${row?.control ? `, ${row.control} control` : ""}, ${n ? several(n, "image") : "no image"}`,
-      colour: n ? background : null,
-      ink: background ? inkOn(background) : null,
+      colour: background && (n || !nImages.size ? background : faint(background)),
+      ink: background && inkOn(background),
       text: n > 1 ? n : "",
       mark: n && !row?.condition ? "?" : "",
       kind: n ? "with-images" : background ? "without-images" : "empty",
