@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import FilePayload, Page, Route, expect
 
 from tests.synthetic import discs, picture, tiff
 
@@ -177,7 +177,7 @@ def test_wells_are_named_at_the_plate_by_keyboard(page: Page, service: str) -> N
 def test_a_layout_that_cannot_be_used_is_refused_in_a_sentence(page: Page, service: str) -> None:
     made = make(service)
     page.goto(f"/#/experiments/{made}")
-    wrong = {"name": "plate.csv", "mimeType": "text/csv", "buffer": b"well,condition\nZZ99,DMSO\n"}
+    wrong = FilePayload(name="plate.csv", mimeType="text/csv", buffer=b"well,condition\nZZ99,DMSO\n")
     page.get_by_label("Choose a table").set_input_files(wrong)
     expect(page.get_by_role("alert")).to_contain_text("ZZ99")
 
@@ -197,7 +197,7 @@ def test_an_upload_waits_where_the_service_is_full(page: Page, service: str) -> 
 
     page.route("**/images", full_at_first)
     page.goto(f"/#/experiments/{made}")
-    some = {"name": "A01.tif", "mimeType": "image/tiff", "buffer": nuclei(2)}
+    some = FilePayload(name="A01.tif", mimeType="image/tiff", buffer=nuclei(2))
     page.get_by_label("Choose images or zips").set_input_files(some)
     expect(page.get_by_text("The queue is full. It is tried again in 1 s.")).to_be_visible()
     expect(page.get_by_text("1 file is here.")).to_be_visible()
