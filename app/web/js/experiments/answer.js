@@ -1,7 +1,7 @@
 // What the treatments did: the sentence first, then what it stands on.
 import { pathOf } from "../api.js";
 import { useAsked } from "../asked.js";
-import { html } from "../preact.js";
+import { html, useEffect } from "../preact.js";
 import { ProblemTold, Warnings } from "../problem.js";
 import { replaceRoute, routeTo } from "../route.js";
 import { Comparisons } from "./comparisons.js";
@@ -22,12 +22,18 @@ export function Answer({ status, parameters }) {
   const { rows: wells, problem } = useWells(status);
   const asked = Object.fromEntries(ASKED.map((name) => [name, parameters.get(name) ?? ""]));
   const { done } = status.images;
-  // Asked again when measuring has ended, and in between by hand: each answer takes a while.
-  const state = ["open", "running"].includes(status.state) ? "measuring" : status.state;
+  const isMeasuring = ["open", "running"].includes(status.state);
   const effects = useAsked(done && status.layout ? pathOf("experiments", status.id, "effects") : null, asked);
+  // While images are measured it is asked again by hand alone: each answer takes a while.
+  useEffect(() => {
+    if (!isMeasuring && effects.data) effects.again();
+  }, [isMeasuring, status.layout]);
   const see = (news) => replaceRoute(routeTo(["experiments", status.id, "answer"], { ...asked, ...news }));
   if (!status.layout) {
-    return html`<p class="told">Nothing says what each well got, so that nothing can be compared. <a href=${routeTo(["experiments", status.id, "setup"])}>Add a layout</a>; it may come after the images.</p>`;
+    return html`<p class="told">
+      Nothing says what each well got, so that nothing can be compared.
+      ${" "}<a href=${routeTo(["experiments", status.id, "setup"])}>Add a layout</a>; it may come after the images.
+    </p>`;
   }
   if (!done || !wells) return html`<${ProblemTold} problem=${problem} /><p class="muted">${done ? "Loading..." : "No image is measured yet."}</p>`;
   const onWell = ({ plate, well }) => (location.hash = routeTo(["experiments", status.id, "plate"], { endpoint: asked.endpoint, plate, well }));
@@ -35,7 +41,8 @@ export function Answer({ status, parameters }) {
   const shown = answeredWells(wells, effects.data?.control ?? []);
   return html`
     <${Question} wells=${wells} asked=${asked} see=${see} />
-    ${state === "measuring" && html`<p class="told">Measuring goes on; this is the answer of the images until now. <button type="button" onClick=${effects.again}>Ask again</button></p>`}
+    ${isMeasuring && html`
+      <p class="told">Measuring goes on; this is the answer of the images until now. <button type="button" onClick=${effects.again}>Ask again</button></p>`}
     <div class="answer" aria-live="polite" aria-busy=${String(effects.isAsking)}>
       ${effects.isAsking && !effects.data && html`<p class="muted">Comparing...</p>`}
       <${ProblemTold} problem=${effects.problem} />

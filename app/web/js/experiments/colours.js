@@ -5,6 +5,10 @@ const CIVIDIS = ["#00224e", "#2a3f6d", "#575c6d", "#7c7b78", "#a59c74", "#d2c060
 // Okabe and Ito 2008, without black; the negative control is grey.
 const CONDITIONS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"];
 const CONTROL = "#8a9499";
+/** How many conditions beside the control have a colour of their own. */
+export const N_CONDITIONS = CONDITIONS.length;
+// Part of the values that may lie beyond each end of a scale.
+const BEYOND = 0.02;
 
 function channels(hex) {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -19,6 +23,22 @@ export function scaleColour(share) {
   const below = Math.min(Math.floor(place), CIVIDIS.length - 2);
   return asHex(mixed(CIVIDIS[below], CIVIDIS[below + 1], place - below));
 }
+
+/**
+ * From where to where a scale goes; of many values a few that lie far out are beyond its ends.
+ *
+ * @returns {{low: number, high: number, isBelow: boolean, isAbove: boolean}|null} null without a value.
+ */
+export function rangeOf(values) {
+  const known = values.filter((value) => typeof value === "number").sort((one, other) => one - other);
+  if (!known.length) return null;
+  const left = Math.floor(known.length * BEYOND);
+  const [low, high] = [known[left], known[known.length - 1 - left]];
+  return { low, high, isBelow: known[0] < low, isAbove: known.at(-1) > high };
+}
+
+/** A colour that stands back, on any background. */
+export const faint = (hex) => `color-mix(in srgb, ${hex} 30%, transparent)`;
 
 /** Black or white, whichever can be read on a colour (WCAG's relative luminance). */
 export function inkOn(hex) {

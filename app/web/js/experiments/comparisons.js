@@ -11,7 +11,8 @@ const LEVEL = 0.05;
 export function Comparisons({ answer, wells, onWell }) {
   const shown = answer.comparisons.slice(0, MOST);
   if (!shown.length) return null;
-  const rows = withControls(shown).map((row) => ({ ...row, replicates: replicatesOf(wells, row.comparison, answer.endpoint, row.isControl) }));
+  const replicates = ({ comparison, isControl }) => replicatesOf(wells, comparison, answer.endpoint, isControl);
+  const rows = withControls(shown).map((row) => ({ ...row, replicates: replicates(row) }));
   const values = extent(rows.flatMap((row) => row.replicates.map(({ value }) => value)));
   const isPercent = shown.every(({ mean_control: mean }) => mean > 0);
   const changes = extent([0, ...shown.flatMap((one) => Object.values(changeOf(one, isPercent)))]);
@@ -19,7 +20,10 @@ export function Comparisons({ answer, wells, onWell }) {
   return html`
     <section class="card" aria-labelledby="comparisons">
       <h2 id="comparisons">Treatments against control</h2>
-      <p class="muted">Each dot is a replicate (${unitWords(shown)}). The bar is the 95 % interval of the change: where it crosses the line of no change, chance alone may have made the difference.</p>
+      <p class="muted">
+        Each dot is a replicate (${unitWords(shown)}). The bar is the 95 % interval of the change: where it crosses the line of no change, chance
+        alone may have made the difference.
+      </p>
       <div class="forest" role="table" aria-label=${`${endpointWords(answer.endpoint)}: treatments against control`}>
         <div role="row" class="forest-head">
           <span role="columnheader">Treatment</span>
@@ -66,15 +70,15 @@ function Row({ comparison, isControl, name, replicates, values, changes, isPerce
       <span role="rowheader">${name} <span class="muted">n = ${n}</span></span>
       <span role="cell"><${Strip} range=${values} label=${`mean ${number(mean)}; replicates ${replicates.map(({ value }) => number(value)).join(", ")}`}>
         ${replicates.map(({ name: replicate, value, wells }, at) => html`
-          <i class="dot" style=${{ left: at_(value, values), top: `${30 + 40 * ((at * 0.618) % 1)}%` }} title=${`${replicate}: ${number(value)}`} onClick=${() => onWell(wells[0])}></i>
+          <i class="dot" style=${{ left: placed(value, values), top: spread(at) }} title=${`${replicate}: ${number(value)}`} onClick=${() => onWell(wells[0])}></i>
         `)}
-        <i class="mean" style=${{ left: at_(mean, values) }}></i>
+        <i class="mean" style=${{ left: placed(mean, values) }}></i>
       <//></span>
       <span role="cell">${isControl ? "" : html`
         <${Strip} range=${changes} label=${said}>
-          <i class="zero" style=${{ left: at_(0, changes) }}></i>
-          ${low !== null && html`<i class=${`interval ${isChanged ? "changed" : ""}`} style=${{ left: at_(low, changes), width: width(low, high, changes) }}></i>`}
-          <i class=${`change ${isChanged ? "changed" : ""}`} style=${{ left: at_(change, changes) }} title=${said}></i>
+          <i class="zero" style=${{ left: placed(0, changes) }}></i>
+          ${low !== null && html`<i class=${`interval ${isChanged ? "changed" : ""}`} style=${{ left: placed(low, changes), width: width(low, high, changes) }}></i>`}
+          <i class=${`change ${isChanged ? "changed" : ""}`} style=${{ left: placed(change, changes) }} title=${said}></i>
         <//>`}</span>
       <span role="cell" class="number">${isControl ? "" : isChanged ? html`<b>${pWords(p)}</b>` : pWords(p)}</span>
     </div>
@@ -84,10 +88,13 @@ function Row({ comparison, isControl, name, replicates, values, changes, isPerce
 const Strip = ({ label, children }) => html`<span class="strip" role="img" aria-label=${label}>${children}</span>`;
 
 function Axis({ range }) {
-  return html`<span class="strip axis">${linearTicks(...range, 4).map((tick) => html`<i class="tick" style=${{ left: at_(tick, range) }}>${number(tick)}</i>`)}</span>`;
+  const ticks = linearTicks(...range, 4);
+  return html`<span class="strip axis">${ticks.map((tick) => html`<i class="tick" style=${{ left: placed(tick, range) }}>${number(tick)}</i>`)}</span>`;
 }
 
-const at_ = (value, [low, high]) => `${(100 * (value - low)) / (high - low)}%`;
+const placed = (value, [low, high]) => `${(100 * (value - low)) / (high - low)}%`;
+// Dots of a row stand at different heights, so that equal values are seen; by the golden ratio none lies on the last.
+const spread = (at) => `${30 + 40 * ((at * 0.618) % 1)}%`;
 const width = (from, to, [low, high]) => `${(100 * (to - from)) / (high - low)}%`;
 const signed = (value) => (value > 0 ? `+${number(value)}` : number(value).replace("-", "−"));
 

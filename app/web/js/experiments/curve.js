@@ -5,7 +5,7 @@ import { responsesOf } from "./replicates.js";
 import { endpointWords, number } from "./words.js";
 
 const [WIDTH, HEIGHT] = [360, 250];
-const [LEFT, RIGHT, TOP, BOTTOM] = [52, 12, 10, 40];
+const [LEFT, RIGHT, TOP, BOTTOM] = [52, 12, 26, 40];
 const N_POINTS = 80;
 
 /** The fitted response at a dose above 0 (log-logistic; a slope above 0 falls). */
@@ -20,7 +20,10 @@ export function Curves({ answer, wells, onWell }) {
   return html`
     <section class="card" aria-labelledby="curves">
       <h2 id="curves">Dose and response</h2>
-      <div class="curves">${answer.curves.map((curve) => html`<${Curve} key=${curve.condition} curve=${curve} endpoint=${answer.endpoint} wells=${wells} onWell=${onWell} />`)}</div>
+      <div class="curves">
+        ${answer.curves.map((curve) => html`
+          <${Curve} key=${curve.condition} curve=${curve} endpoint=${answer.endpoint} wells=${wells} onWell=${onWell} />`)}
+      </div>
     </section>
   `;
 }
@@ -37,26 +40,33 @@ function Curve({ curve, endpoint, wells, onWell }) {
   const [bottom, top] = extent([...points.map(({ response }) => response), curve.lower, curve.upper]);
   const x = (dose) => LEFT + ((WIDTH - LEFT - RIGHT) * (Math.log(dose) - reach[0])) / (reach[1] - reach[0]);
   const y = (response) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * (response - bottom)) / (top - bottom);
-  const at = Array.from({ length: N_POINTS }, (_, index) => (lowest / step) * (step ** 2 * (highest / lowest)) ** (index / (N_POINTS - 1)));
+  const doseAt = (index) => (lowest / step) * (step ** 2 * (highest / lowest)) ** (index / (N_POINTS - 1));
+  const at = Array.from({ length: N_POINTS }, (_, index) => doseAt(index));
   const line = at.map((dose, index) => `${index ? "L" : "M"}${x(dose).toFixed(1)} ${y(fitted(curve, dose)).toFixed(1)}`).join("");
   const { low, high } = curve.ec50_interval;
   const isKnown = curve.ec50 !== null && low !== null && high !== null;
   const within = (dose) => Math.min(WIDTH - RIGHT, Math.max(LEFT, x(dose)));
   const words = `${endpointWords(endpoint)}${curve.relative_to_control ? ", part of control" : ""}`;
-  const unit = curve.dose_unit ?? "no unit";
+  const ends = [lowest, highest].map((dose) => `${number(fitted(curve, dose))} at ${number(dose)}`).join(" to ");
   return html`
     <figure class="curve">
       <figcaption><b>${curve.condition}</b><br />${ec50Words(curve)}</figcaption>
-      <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${`${words} of ${curve.condition} by dose, from ${number(fitted(curve, lowest))} at ${number(lowest)} to ${number(fitted(curve, highest))} at ${number(highest)} ${curve.dose_unit ?? ""}. ${ec50Words(curve)}`}>
+      <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${`${words} of ${curve.condition} by dose: from ${ends} ${curve.dose_unit ?? ""}. ${ec50Words(curve)}`}>
         ${isKnown && html`<rect class="interval-band" x=${within(low)} width=${Math.max(1, within(high) - within(low))} y=${TOP} height=${HEIGHT - TOP - BOTTOM} />
           <line class="ec50" x1=${within(curve.ec50)} x2=${within(curve.ec50)} y1=${TOP} y2=${HEIGHT - BOTTOM} />`}
         <path class="axis-line" d=${`M${LEFT} ${TOP}V${HEIGHT - BOTTOM}H${WIDTH - RIGHT}`} />
-        ${linearTicks(bottom, top, 4).map((tick) => html`<text class="tick" x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick)}</text><line class="grid" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${y(tick)} y2=${y(tick)} />`)}
+        ${linearTicks(bottom, top, 4).map((tick) => html`
+          <text class="tick" x=${LEFT - 6} y=${y(tick) + 4} text-anchor="end">${number(tick)}</text>
+          <line class="grid" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${y(tick)} y2=${y(tick)} />`)}
         ${logTicks(lowest, highest).map((tick) => html`<text class="tick" x=${x(tick)} y=${HEIGHT - BOTTOM + 16} text-anchor="middle">${number(tick)}</text>`)}
+        <text class="tick" x="4" y="14">${words}</text>
         <text class="tick" x=${x(zero)} y=${HEIGHT - BOTTOM + 16} text-anchor="middle">0</text>
-        <text class="tick" x=${(LEFT + WIDTH - RIGHT) / 2} y=${HEIGHT - 6} text-anchor="middle">Dose (${unit})</text>
+        <text class="tick" x=${(LEFT + WIDTH - RIGHT) / 2} y=${HEIGHT - 6} text-anchor="middle">Dose (${curve.dose_unit ?? "no unit"})</text>
         <path class=${isKnown ? "fit" : "fit unsure"} d=${line} />
-        ${points.map(({ dose, response, well }) => html`<circle class=${dose ? "point" : "point control"} cx=${x(dose || zero)} cy=${y(response)} r="3.2" onClick=${() => onWell(well)}><title>${well.well}: ${number(response)} at ${number(dose)}</title></circle>`)}
+        ${points.map(({ dose, response, well }) => html`
+          <circle class=${dose ? "point" : "point control"} cx=${x(dose || zero)} cy=${y(response)} r="3.2" onClick=${() => onWell(well)}>
+            <title>${well.well}: ${number(response)} at ${number(dose)}</title>
+          </circle>`)}
       </svg>
     </figure>
   `;

@@ -1,4 +1,5 @@
 // Files that were dropped or chosen, with their folders.
+import { useEffect, useRef, useState } from "../preact.js";
 
 /**
  * The files of a drop, those in folders too.
@@ -6,10 +7,30 @@
  * @param {DataTransfer} transfer must be read in the event itself: later it is empty.
  * @returns {Promise<{name: string, file: File}[]>}
  */
-export function droppedFiles(transfer) {
+function droppedFiles(transfer) {
   const items = [...transfer.items].filter((item) => item.kind === "file");
   const entries = items.map((item) => item.webkitGetAsEntry?.() ?? item.getAsFile());
   return Promise.all(entries.filter(Boolean).map(filesOf)).then((found) => found.flat());
+}
+
+/** Take what is dropped anywhere on the page; whether something is held over it. */
+export function useDroppedFiles(take) {
+  const [isOver, setOver] = useState(false);
+  const latest = useRef(take);
+  latest.current = take;
+  useEffect(() => {
+    const abort = new AbortController();
+    const on = (name, listener) => addEventListener(name, listener, { signal: abort.signal });
+    on("dragover", (event) => (event.preventDefault(), setOver(true)));
+    on("dragleave", (event) => event.relatedTarget === null && setOver(false));
+    on("drop", (event) => {
+      event.preventDefault();
+      setOver(false);
+      droppedFiles(event.dataTransfer).then(latest.current);
+    });
+    return () => abort.abort();
+  }, []);
+  return isOver;
 }
 
 /** The files of an input, which may have taken a folder. */
@@ -35,11 +56,14 @@ async function filesOf(entry) {
 const LAYOUT = /\.(csv|tsv|txt)$/i;
 const HIDDEN = /(^|\/)(\.|__MACOSX|Thumbs\.db$|desktop\.ini$)/i;
 
+/** Whether a file may be a layout, by its name. */
+export const isTable = (name) => LAYOUT.test(name);
+
 /** What may be layouts, and what else there is; hidden files are neither. */
 export function sorted(files) {
   const seen = files.filter(({ name }) => !HIDDEN.test(name));
   return {
-    layouts: seen.filter(({ name }) => LAYOUT.test(name)),
-    images: seen.filter(({ name }) => !LAYOUT.test(name)),
+    layouts: seen.filter(({ name }) => isTable(name)),
+    images: seen.filter(({ name }) => !isTable(name)),
   };
 }

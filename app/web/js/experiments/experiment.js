@@ -63,12 +63,18 @@ export function Experiment({ id, part, parameters }) {
     ${isBegun && html`
       <nav class="tabs" aria-label="Parts of the experiment">
         ${Object.entries(PARTS).map(([name, { title }]) => html`
-          <a href=${routeTo(["experiments", id, name])} aria-current=${name === shown ? "page" : null}>${title}</a>
+          <a href=${routeTo(["experiments", id, name], { endpoint: endpointFor(name, parameters) })} aria-current=${name === shown ? "page" : null}>${title}</a>
         `)}
       </nav>
     `}
     <${Part} status=${status} parameters=${parameters} act=${act} />
   `;
+}
+
+/** The endpoint that is seen now, for the parts that show one. */
+function endpointFor(part, parameters) {
+  const endpoint = parameters.get("endpoint");
+  return ["plate", "answer"].includes(part) && endpoint !== "condition" ? endpoint : null;
 }
 
 /** What keeps images from being measured, and, folded away, what was assumed. */

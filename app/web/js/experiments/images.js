@@ -53,15 +53,15 @@ function Table({ images, onOpen }) {
   if (!images.length) return html`<p class="muted">There are none.</p>`;
   return html`
     <div class="table-scroll">
-      <table class="rows">
-        <thead><tr><th>Image</th><th>Well</th><th>State</th><th class="number">Nuclei</th><th>To know</th></tr></thead>
+      <table class="rows images">
+        <thead><tr><th>Image</th><th class="number">Nuclei</th><th>Well</th><th>State</th><th>To know</th></tr></thead>
         <tbody>
           ${images.map((image) => html`
             <tr key=${image.image} class=${image.excluded ? "excluded" : ""}>
               <td>${image.state === "done" ? html`<button type="button" class="link" onClick=${() => onOpen(image.image)}>${image.image}</button>` : image.image}</td>
+              <td class="number">${image.count ?? "–"}</td>
               <td>${[image.plate, image.well, image.site && `site ${image.site}`, image.plane].filter(Boolean).join(", ") || "–"}</td>
               <td>${STATES[image.state]}${image.excluded ? ", excluded" : ""}</td>
-              <td class="number">${image.count ?? "–"}</td>
               <td>${[image.error, ...image.warnings.map(({ message }) => message)].filter(Boolean).join(" ")}</td>
             </tr>
           `)}

@@ -1,6 +1,6 @@
 // Where images come in, and how far they are.
 import { html } from "../preact.js";
-import { chosenFiles } from "./dropped.js";
+import { chosenFiles, isTable } from "./dropped.js";
 import { stopUpload } from "./upload.js";
 import { bytes, several } from "./words.js";
 
@@ -45,7 +45,9 @@ function Sending({ id, sending: { nFiles, nSent, nBytes, sentBytes, told } }) {
 
 function Fates({ fates }) {
   const of = (state) => fates.filter((fate) => fate.state === state);
-  const [refused, leftOut, known] = [of("refused"), of("left_out"), of("there_already")];
+  // Tables are asked about where the layout is.
+  const leftOut = of("left_out").filter(({ name }) => !isTable(name));
+  const [refused, known] = [of("refused"), of("there_already")];
   return html`
     ${refused.length > 0 && html`
       <details class="told error" open>
@@ -55,7 +57,7 @@ function Fates({ fates }) {
     ${known.length > 0 && html`<p class="muted">${several(known.length, "file was", "files were")} here already.</p>`}
     ${leftOut.length > 0 && html`
       <details class="quiet">
-        <summary>${several(leftOut.length, "file was", "files were")} left out, because they are no images</summary>
+        <summary>${several(leftOut.length, "file that is no image was", "files that are no images were")} left out</summary>
         <ul>${leftOut.slice(0, MOST_NAMED).map(({ name }) => html`<li>${name}</li>`)}</ul>
       </details>`}
   `;

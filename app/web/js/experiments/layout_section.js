@@ -16,7 +16,9 @@ export function LayoutSection({ status, wells, candidates, putLayout, problem })
   return html`
     <section class="card" aria-labelledby="step-layout">
       <h2 id="step-layout"><span class="step">2</span> Layout: what each well got</h2>
-      <p role="status">${status.layout ? html`The layout is <b>${status.layout}</b>.` : "There is none yet. Without it the plate is measured, but nothing is compared."}</p>
+      <p role="status">
+        ${status.layout ? html`The layout is <b>${status.layout}</b>.` : "There is none yet. Without it the plate is measured, but nothing is compared."}
+      </p>
       <${ProblemTold} problem=${problem} />
       ${candidates.length > 0 && html`
         <div class="told">
@@ -24,14 +26,22 @@ export function LayoutSection({ status, wells, candidates, putLayout, problem })
           <p class="row">${candidates.slice(0, 20).map((one) => html`<button type="button" onClick=${() => use(one)}>${one.name}</button>`)}</p>
         </div>`}
       <div class="row">
-        <label class="button">${status.layout ? "Choose another table" : "Choose a table (CSV)"} <input class="unseen" type="file" accept=".csv,.tsv,.txt,text/csv" onChange=${choose} /></label>
+        <label class="button">
+          ${status.layout ? "Choose another table" : "Choose a table (CSV)"}
+          <input class="unseen" type="file" accept=".csv,.tsv,.txt,text/csv" onChange=${choose} />
+        </label>
         <button type="button" onClick=${() => save(template(wells), "layout.csv", "text/csv")}>Template to fill in</button>
         ${status.layout && html`<button type="button" onClick=${() => save(layoutOf(wells), "layout.csv", "text/csv")}>Save the layout</button>`}
       </div>
       ${status.warnings.some(({ code }) => code === "dose_unit_unknown") && html`<${UnitForm} wells=${wells} putLayout=${putLayout} />`}
       <details class="quiet">
         <summary>What the table holds</summary>
-        <p>One line for each well, with the columns <code>well</code> and <code>condition</code>; and, where they apply, <code>plate</code>, <code>dose</code>, <code>dose_unit</code>, <code>replicate</code> and <code>control</code> (<code>negative</code> for untreated wells, <code>positive</code> for a known effect). Plate grids from a spreadsheet and plate maps of other programs are read too. Or choose wells in the plate below, and type what they got.</p>
+        <p>
+          One line for each well, with the columns <code>well</code> and <code>condition</code>; and, where they apply, <code>plate</code>,
+          <code>dose</code>, <code>dose_unit</code>, <code>replicate</code> and <code>control</code> (<code>negative</code> for untreated wells,
+          <code>positive</code> for a known effect). Plate grids from a spreadsheet and plate maps of other programs are read too. Or choose wells
+          in the plate below, and type what they got.
+        </p>
         <pre>well,condition,dose,dose_unit,control
 A01,DMSO,,,negative
 A02,taxol,10,nM,</pre>

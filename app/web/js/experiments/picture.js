@@ -23,6 +23,7 @@ export const imagePath = (id, name) => pathOf("experiments", id, "images", name)
 /** A dialog with one of several images; arrows lead to the next. */
 export function Picture({ status, images, name, exclusions, changed, onSee, onClose }) {
   const [problem, setProblem] = useState(null);
+  const [isFull, setFull] = useState(false);
   const seen = images.filter(({ state }) => state === "done");
   const at = seen.findIndex(({ image }) => image === name);
   const image = seen[at];
@@ -45,9 +46,12 @@ export function Picture({ status, images, name, exclusions, changed, onSee, onCl
         <p role="status">${several(image.count, "nucleus", "nuclei")}${image.well ? ` in ${image.well}` : ""}${seen.length > 1 ? `, image ${at + 1} of ${seen.length}` : ""}</p>
         ${image.warnings.map(({ message }) => html`<p class="told">${message}</p>`)}
         ${reason && html`<p class="told">Excluded: ${reason}</p>`}
-        <${BlobImage} key=${name} className="large-picture" path=${path} parameters=${{ format: "overlay" }} alt=${`${name} with the outlines of its nuclei`} />
+        <div class=${`large-picture ${isFull ? "full" : ""}`} tabindex="0" role="group" aria-label="The picture">
+          <${BlobImage} key=${name} path=${path} parameters=${{ format: "overlay" }} alt=${`${name} with the outlines of its nuclei`} />
+        </div>
         <div class="row">
           ${seen.length > 1 && html`<button type="button" onClick=${() => step(-1)}>← Previous</button><button type="button" onClick=${() => step(1)}>Next →</button>`}
+          <button type="button" aria-pressed=${String(isFull)} onClick=${() => setFull(!isFull)}>Full size</button>
           <label>Save <select value="" onChange=${({ target }) => (save(target.value), (target.value = ""))}>
             <option value="" disabled>choose a format</option>
             ${Object.entries(FORMATS).map(([format, [words]]) => html`<option value=${format}>${words}</option>`)}

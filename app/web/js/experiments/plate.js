@@ -1,10 +1,10 @@
 // The plate as the way in: a heat map of any endpoint, whose wells open their images.
 import { pathOf } from "../api.js";
 import { useAsked } from "../asked.js";
-import { html } from "../preact.js";
+import { html, useEffect, useRef } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { replaceRoute, routeTo } from "../route.js";
-import { conditionColours, inkOn, scaleColour } from "./colours.js";
+import { conditionColours, inkOn, rangeOf, scaleColour } from "./colours.js";
 import { Exclusions } from "./exclusions.js";
 import { ConditionLegend, ScaleLegend } from "./legend.js";
 import { PlateGrid } from "./plate_grid.js";
@@ -18,6 +18,10 @@ const CONDITION = "condition";
 /** Heat map, legend, and the chosen well's images; the address has the endpoint, plate and well. */
 export function Plate({ status, parameters }) {
   const { rows: wells, problem, again } = useWells(status);
+  const card = useRef();
+  // In a small window the images lie below the plate.
+  const well = parameters.get("well");
+  useEffect(() => well && card.current?.scrollIntoView({ block: "nearest" }), [well, Boolean(wells)]);
   const images = useImages(status);
   const exclusions = useAsked(pathOf("experiments", status.id, "exclusions"));
   if (!wells) return html`<${ProblemTold} problem=${problem} />${!problem && html`<p class="muted">Loading...</p>`}`;
@@ -27,7 +31,6 @@ export function Plate({ status, parameters }) {
   const asked = parameters.get("endpoint");
   const endpoint = asked === CONDITION || endpoints.includes(asked) ? asked : endpoints[0] ?? CONDITION;
   const plate = plates.has(parameters.get("plate")) ? parameters.get("plate") : [...plates.keys()][0];
-  const well = parameters.get("well");
   const see = (news) => replaceRoute(routeTo(["experiments", status.id, "plate"], { ...Object.fromEntries(parameters), ...news }));
   const changed = () => (again(), images.again(), exclusions.again());
   const rows = plates.get(plate);
@@ -43,7 +46,7 @@ export function Plate({ status, parameters }) {
         </div>
         <${HeatMap} rows=${rows} wells=${wells} endpoint=${endpoint} plate=${plate} well=${well} onChoose=${(one) => see({ plate, well: one })} />
       </section>
-      <section class="card well-card" aria-label="Chosen well">
+      <section class="card well-card" aria-label="Chosen well" ref=${card}>
         ${well
           ? html`<${Well} key=${`${plate}/${well}`} status=${status} plate=${plate} well=${well} row=${rows.find((row) => row.well === well)}
               images=${(images.rows ?? []).filter((image) => image.well === well && (image.plate ?? "") === plate)}
@@ -74,13 +77,12 @@ function NoWells({ status }) {
 
 function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
   const isCondition = endpoint === CONDITION;
-  const values = wells.map((row) => row[endpoint]).filter((value) => typeof value === "number");
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const scale = rangeOf(wells.map((row) => row[endpoint]));
   const ofCondition = conditionColours(wells);
   const of = new Map(rows.map((row) => [row.well, row]));
   const colourOf = (row) => {
     if (isCondition) return ofCondition(row);
-    return typeof row[endpoint] === "number" ? scaleColour(high > low ? (row[endpoint] - low) / (high - low) : 0.5) : null;
+    return typeof row[endpoint] === "number" ? scaleColour(scale.high > scale.low ? (row[endpoint] - scale.low) / (scale.high - scale.low) : 0.5) : null;
   };
   const cell = (name) => {
     const row = of.get(name);
@@ -100,12 +102,12 @@ function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
   return html`
     <${PlateGrid} label=${`${title} of ${plate ? `plate ${plate}` : "the plate"}`} size=${plateSize(rows.map((row) => row.well))} cell=${cell}
       chosen=${new Set(well ? [well] : [])} onChoose=${([one]) => onChoose(one)} />
-    ${isCondition ? html`<${ConditionLegend} wells=${wells} />` : values.length > 0 && html`<${ScaleLegend} low=${low} high=${high} title=${title} />`}
+    ${isCondition ? html`<${ConditionLegend} wells=${wells} />` : scale && html`<${ScaleLegend} ...${scale} title=${title} />`}
     <p class="muted marks">
       ${rows.some((row) => row.n_warned) && html`<span><b>!</b> images with warnings </span>`}
       ${rows.some((row) => row.n_failed) && html`<span><b>✕</b> images that failed </span>`}
       ${rows.some((row) => row.n_excluded) && html`<span><b>⊘</b> something is excluded </span>`}
-      <span>The dashed wells have no value.</span>
+      ${!isCondition && rows.some((row) => typeof row[endpoint] !== "number") && html`<span>Dashed wells have no value.</span>`}
     </p>
   `;
 }

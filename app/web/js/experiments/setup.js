@@ -2,11 +2,11 @@
 import { pathOf, askJson } from "../api.js";
 import { html, useState } from "../preact.js";
 import { ProblemTold, Warnings } from "../problem.js";
-import { droppedFiles, sorted } from "./dropped.js";
+import { sorted, useDroppedFiles } from "./dropped.js";
 import { Intake } from "./intake.js";
 import { LayoutSection } from "./layout_section.js";
 import { useWells, useImages } from "./tables.js";
-import { Understood } from "./understood.js";
+import { isChannelNeeded, Understood } from "./understood.js";
 import { upload, useUpload } from "./upload.js";
 import { several } from "./words.js";
 import { zipLayouts } from "./zip_layouts.js";
@@ -18,7 +18,6 @@ const NOT_TOLD = ["nuclear_channel_assumed", "channel_needed", "dose_unit_unknow
 export function Setup({ status, act }) {
   const [candidates, setCandidates] = useState([]);
   const [problem, setProblem] = useState(null);
-  const [isOver, setOver] = useState(false);
   const wells = useWells(status);
   const images = useImages(status);
   const sending = useUpload(status.id);
@@ -45,17 +44,9 @@ export function Setup({ status, act }) {
     if (found.length === 1 && !status.layout) await putLayout(await found[0].file(), found[0].name);
     else if (found.length) setCandidates(found);
   };
-  const drop = {
-    onDragOver: (event) => (event.preventDefault(), setOver(true)),
-    onDragLeave: (event) => event.currentTarget.contains(event.relatedTarget) || setOver(false),
-    onDrop: (event) => {
-      event.preventDefault();
-      setOver(false);
-      droppedFiles(event.dataTransfer).then(take);
-    },
-  };
+  const isOver = useDroppedFiles(take);
   return html`
-    <div class=${`setup ${isOver ? "over" : ""}`} ...${drop}>
+    <div class=${`setup ${isOver ? "over" : ""}`}>
       <${Intake} status=${status} sending=${sending} take=${take} />
       <${LayoutSection} status=${status} wells=${wells.rows ?? []} candidates=${candidates} putLayout=${putLayout} problem=${problem} />
       <${Understood} status=${status} wells=${wells.rows ?? []} images=${images.rows ?? []} act=${act} putLayout=${putLayout} />
@@ -67,7 +58,6 @@ export function Setup({ status, act }) {
 }
 
 function Start({ status, sending, act }) {
-  const isChannelNeeded = status.warnings.some(({ code }) => code === "channel_needed");
   const isWaiting = !status.is_started && status.state !== "cancelled";
   if (!isWaiting && status.state !== "open") return null;
   const start = async () => {
@@ -77,9 +67,9 @@ function Start({ status, sending, act }) {
   const reason = [
     [sending?.isSending, "The upload is not finished."],
     [!status.n_files, "There are no images yet."],
-    [isChannelNeeded, "Choose the channel that shows the nuclei."],
+    [isChannelNeeded(status.warnings), "Choose the channel that shows the nuclei."],
   ].find(([holds]) => holds)?.[1];
-  const n = status.understood.n_images ?? 0;
+  const n = isChannelNeeded(status.warnings) ? 0 : status.understood.n_images ?? 0;
   return html`
     <div class="start">
       <button type="button" class="first" disabled=${Boolean(reason)} aria-describedby="why-not" onClick=${start}>

@@ -3,8 +3,8 @@ import { askJson, pathOf } from "../api.js";
 import { useEffect, useRef, useState } from "../preact.js";
 
 const PAGE = 10_000;
-// A plate that is being measured changes every second; its tables are read less often.
-const SOONEST_MS = 3000;
+// A plate that is sent or measured changes every second; its tables are read less often.
+const SOONEST_MS = 2000;
 
 /** The table of wells; null until it has come. */
 export const useWells = (status) =>
@@ -28,18 +28,19 @@ async function allImages(id, signal) {
 function useRows(status, ask) {
   const [state, setState] = useState({ rows: null, problem: null });
   const [turn, setTurn] = useState(0);
-  const asked = useRef(0);
+  const last = useRef({ at: 0, turn: 0 });
   const { done, failed, set_aside: setAside } = status.images;
   const news = JSON.stringify([status.id, status.state, status.n_files, status.layout, status.understood, done, failed, setAside, turn]);
   useEffect(() => {
     const abort = new AbortController();
     const begin = () => {
-      asked.current = Date.now();
+      last.current = { at: Date.now(), turn };
       ask(abort.signal)
         .then((rows) => setState({ rows, problem: null }))
         .catch((problem) => problem.name !== "AbortError" && setState((known) => ({ ...known, problem })));
     };
-    const timer = setTimeout(begin, Math.max(0, status.state === "running" ? asked.current + SOONEST_MS - Date.now() : 0));
+    const isChanging = turn === last.current.turn && ["open", "running"].includes(status.state);
+    const timer = setTimeout(begin, isChanging ? Math.max(0, last.current.at + SOONEST_MS - Date.now()) : 0);
     return () => {
       clearTimeout(timer);
       abort.abort();

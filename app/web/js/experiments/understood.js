@@ -1,6 +1,6 @@
 // What was understood of files and layout: plates with conditions in colour, and what does not fit.
 import { html, useState } from "../preact.js";
-import { conditionColours, inkOn } from "./colours.js";
+import { conditionColours, faint, inkOn } from "./colours.js";
 import { ConditionLegend } from "./legend.js";
 import { PlateGrid } from "./plate_grid.js";
 import { TreatmentForm } from "./treatment_form.js";
@@ -32,25 +32,30 @@ export function Understood({ status, wells, images, act, putLayout }) {
       ${Object.entries(LISTS).map(([name, [one, many, told]]) => understood[`n_${name}`] > 0 && html`
         <${List} items=${understood[name]} title=${several(understood[`n_${name}`], one, many)} told=${told} />
       `)}
-      ${understood.n_wells_without_images > 0 && html`
+      ${status.n_files > 0 && understood.n_wells_without_images > 0 && html`
         <${List} items=${understood.wells_without_images} title=${`${several(understood.n_wells_without_images, "well", "wells")} of the layout without images`} />
       `}
     </section>
   `;
 }
 
-function summary({ understood, n_files: nFiles, layout }, plates, wells) {
+function summary({ understood, n_files: nFiles, layout, warnings }, plates, wells) {
   if (!nFiles) return "No images have come yet; this is the layout.";
-  const { n_images: nImages = 0, n_wells: nWells = 0 } = understood;
+  const { n_images: nImages = 0, n_wells: nWells = 0, channels = [] } = understood;
+  const ofChannels = channels.length > 1 ? `, of ${channels.length} channels each` : "";
+  if (isChannelNeeded(warnings)) return `${several(nFiles, "file")} of ${several(channels.length, "channel")}.`;
   const conditions = new Set(wells.map((well) => well.condition).filter(Boolean)).size;
   const where = nWells ? ` in ${several(nWells, "well")} of ${several(plates.size, "plate")}` : "";
-  return `${several(nImages, "image")}${where}${layout ? `, ${several(conditions, "condition")}` : ""}.`;
+  return `${several(nImages, "image")}${ofChannels}${where}${layout ? `, ${several(conditions, "condition")}` : ""}.`;
 }
+
+/** Whether somebody must say which channel shows the nuclei. */
+export const isChannelNeeded = (warnings) => warnings.some(({ code }) => code === "channel_needed");
 
 function Channels({ status, act }) {
   const channels = (status.understood.channels ?? []).filter(Boolean);
   if (channels.length < 2) return null;
-  const needed = status.warnings.some(({ code }) => code === "channel_needed");
+  const needed = isChannelNeeded(status.warnings);
   const choose = ({ target }) => act("PUT", ["nuclear_channel"], { parameters: { name: target.value } });
   return html`
     <p class=${needed ? "told" : ""}>
@@ -76,8 +81,8 @@ function EditablePlate({ plate, rows, wells, nImages, putLayout }) {
     const what = row?.condition ? treatmentWords(row.condition, row.dose, row.dose_unit) : "nothing known";
     return {
       label: `${what}${row?.control ? `, ${row.control} control` : ""}, ${n ? several(n, "image") : "no image"}`,
-      colour: n ? background : null,
-      ink: background ? inkOn(background) : null,
+      colour: background && (n || !nImages.size ? background : faint(background)),
+      ink: background && inkOn(background),
       text: n > 1 ? n : "",
       mark: n && !row?.condition ? "?" : "",
       kind: n ? "with-images" : background ? "without-images" : "empty",

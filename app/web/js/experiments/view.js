@@ -1,11 +1,11 @@
 // Plates of images, and what a treatment changed: the list, a new one, and one with its parts.
+import { loadStyle } from "../load.js";
 import { html } from "../preact.js";
-import { loadStyles } from "../stylesheet.js";
 import { Experiment } from "./experiment.js";
 import { ExperimentList } from "./list.js";
 import { NewExperiment } from "./new.js";
 
-await loadStyles("experiments.css");
+await loadStyle("experiments.css");
 
 /** The view of experiments; `new`, or an experiment's ID and what of it, are the parts of the address. */
 export function View({ parts: [id, part], parameters }) {

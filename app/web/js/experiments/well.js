@@ -11,7 +11,10 @@ export function Well({ status, plate, well, row, images, exclusions, changed }) 
   const excluded = exclusionOf(exclusions, { plate, well });
   return html`
     <h2>${plate ? `${plate}, ` : ""}${well}</h2>
-    <p>${row?.condition ? html`<b>${treatmentWords(row.condition, row.dose, row.dose_unit)}</b>` : "Nothing says what it got."}${row?.control && ` (${row.control} control)`}</p>
+    <p>
+      ${row?.condition ? html`<b>${treatmentWords(row.condition, row.dose, row.dose_unit)}</b>` : "Nothing says what it got."}
+      ${row?.control && ` (${row.control} control)`}
+    </p>
     ${excluded && html`<p class="told">It is excluded: ${excluded.reason}</p>`}
     ${typeof row?.count === "number" && html`
       <p><span class="large-number">${row.count}</span> ${row.count === 1 ? "nucleus" : "nuclei"} in ${several(row.n_images, "image")}${
@@ -20,9 +23,12 @@ export function Well({ status, plate, well, row, images, exclusions, changed }) 
           : typeof row.area_median_px === "number" ? `, median area ${number(row.area_median_px)} px` : ""}</p>`}
     ${!images.length && html`<p class="muted">It has no image.</p>`}
     <ul class="thumbnails">
-      ${images.map((image) => html`<${Thumbnail} key=${image.image} status=${status} image=${image} reason=${exclusionOf(exclusions, image)?.reason} onOpen=${() => setOpened(image.image)} />`)}
+      ${images.map((image) => html`
+        <${Thumbnail} key=${image.image} status=${status} image=${image} reason=${exclusionOf(exclusions, image)?.reason}
+          onOpen=${() => setOpened(image.image)} />`)}
     </ul>
-    ${images.length > 0 && !excluded && html`<${ExcludeForm} id=${status.id} what=${{ well, ...(plate && { plate }) }} title="Exclude this well" changed=${changed} />`}
+    ${images.length > 0 && !excluded && html`
+      <${ExcludeForm} id=${status.id} what=${{ well, ...(plate && { plate }) }} title="Exclude this well" changed=${changed} />`}
     ${opened && html`
       <${Picture} status=${status} images=${images} name=${opened} exclusions=${exclusions} changed=${changed} onSee=${setOpened} onClose=${() => setOpened(null)} />`}
   `;
