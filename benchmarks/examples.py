@@ -131,6 +131,7 @@ def _ask_of_experiments(recorder: Recorder) -> None:
     )
     ask("put_image", "PUT", f"{one}/images/{{name}}", of, content=first[1])
     ask("post_images", "POST", f"{one}/images", of, files=[("files", each) for each in others])
+    ask("put_nuclear_channel", "PUT", f"{one}/nuclear_channel?name=w1", of)
     ask("start", "POST", f"{one}/start", of)
     ask("close", "POST", f"{one}/close", of)
     while recorder.client.get(one.format(**of)).json()["state"] not in ("done", "done_with_errors"):
