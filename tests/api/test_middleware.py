@@ -120,9 +120,12 @@ def test_text_is_compressed_where_the_client_takes_that(client: TestClient, path
 
 
 def test_files_of_pages_are_compressed_and_short_answers_are_not(client: TestClient) -> None:
-    script = client.get("/static-offline-docs/swagger-ui-bundle.js", headers={"accept-encoding": "gzip"})
-    assert script.headers["content-encoding"] == "gzip"
-    assert script.headers["etag"]
+    for path in ("/static-offline-docs/swagger-ui-bundle.js", "/web/js/main.js"):
+        script = client.get(path, headers={"accept-encoding": "gzip"})
+        assert script.headers["content-encoding"] == "gzip"
+        assert script.headers["etag"]
+        again = client.get(path, headers={"accept-encoding": "gzip", "if-none-match": script.headers["etag"]})
+        assert again.status_code == 304
     assert "content-encoding" not in client.get("/version", headers={"accept-encoding": "gzip"}).headers
 
 
