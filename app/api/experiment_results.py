@@ -85,7 +85,7 @@ async def image_preview(
     """As `POST /preview` answers, of the plane that is measured; `GET /preview/{id}/...` has its tiles."""
     found = await asyncio.to_thread(store.image, mine.id, clean_name(name))
     digest = found.digests[0]
-    kept.store.refer(owner, digest, store.files.path(digest))
+    await asyncio.to_thread(kept.store.refer, owner, digest, store.files.path(digest))
     plane = PlaneQuery(**mine.options.model_dump(include=set(PlaneQuery.model_fields)))
     drawing = await drawn(request, engine, kept, owner, digest, plane)
     return answers.JsonResponse(preview_info(digest, drawing))

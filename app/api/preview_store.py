@@ -5,8 +5,8 @@ import shutil
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from app.engine.preview import Preview
 from app.errors import NoPreviewError, UploadTooLargeError
 from app.options import Channel
+from app.reading.memmap import disk_full_told
 
 _GONE = "This image is not kept here any more; send it again."
 # How often what is too old is looked for, as a part of the age.
@@ -37,7 +38,11 @@ class _Kept:
     folder: Path | None
     n_bytes: int
     value: Any
-    last_s: float
+    last_s: float = 0.0
+
+
+# Owner and digest of an image; of a picture the place too.
+_Key = tuple[Any, ...]
 
 
 class PreviewStore:
@@ -61,9 +66,9 @@ class PreviewStore:
         self._keep_s = keep_s
         self._clock = clock
         # The one that was not looked at for longest first: images by owner and digest, pictures by place too.
-        self._kept: OrderedDict[tuple[Any, ...], _Kept] = OrderedDict()
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         # What was asked for to what it is.
-        self._places: dict[tuple[Any, ...], Place] = {}
+        self._places: dict[_Key, Place] = {}
         self._folder: Path | None = None
         self._lock = Lock()
 
@@ -74,22 +79,24 @@ class PreviewStore:
         ------
         UploadTooLargeError
             It is larger than all that may be kept.
+        NoRoomError
+            The disk is full.
         """
         digest = sha256(data).hexdigest()
         if self._is_there(owner, digest):
             return digest
         if len(data) > self.max_bytes:
             raise UploadTooLargeError(f"The image has more than {self.max_bytes} bytes; crop or compress it.")
-        folder = self.new_folder()
-        path = folder / "image"
-        path.write_bytes(data)
-        self._keep((owner, digest), folder, len(data), path)
+        with disk_full_told(), self._new_folder() as folder:
+            path = folder / "image"
+            path.write_bytes(data)
+            self._keep((owner, digest), _Kept(folder, len(data), path))
         return digest
 
     def refer(self, owner: str, digest: str, path: Path) -> None:
         """Keep in mind where an image lies that is kept elsewhere."""
         if not self._is_there(owner, digest):
-            self._keep((owner, digest), None, 0, path)
+            self._keep((owner, digest), _Kept(None, 0, path))
 
     def source(self, owner: str, digest: str) -> Path:
         """Where an image lies.
@@ -125,25 +132,30 @@ class PreviewStore:
         NoPreviewError
             The image is not kept any more.
         """
-        source, folder = self.source(owner, digest), self.new_folder()
-        with ExitStack() as if_it_fails:
-            if_it_fails.callback(shutil.rmtree, folder, ignore_errors=True)
+        source = self.source(owner, digest)
+        with disk_full_told(), self._new_folder() as folder:
             try:
                 drawn = draw(source, folder)
             except FileNotFoundError as exc:
                 raise NoPreviewError(_GONE) from exc
-            if_it_fails.pop_all()
-        place = Place(drawn.image.channel, drawn.image.page, drawn.image.scene)
-        self._keep((owner, digest, place), folder, drawn.n_bytes, drawn)
-        self._places[owner, digest, asked] = place
-        return drawn
+            place = Place(drawn.image.channel, drawn.image.page, drawn.image.scene)
+            kept: Preview = self._keep((owner, digest, place), _Kept(folder, drawn.n_bytes, drawn), asked)
+        return kept
 
-    def new_folder(self) -> Path:
-        """An empty folder, in one that is made when it is first needed."""
+    @contextmanager
+    def _new_folder(self) -> Iterator[Path]:
+        """An empty folder, in one that is made when it is first needed; removed if nothing in it is kept."""
         with self._lock:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="karyometer-previews-"))
-            return Path(tempfile.mkdtemp(dir=self._folder))
+            folder = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            yield folder
+        finally:
+            with self._lock:
+                is_kept = any(kept.folder == folder for kept in self._kept.values())
+            if not is_kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def sweep_on(self) -> None:
         """Let go of what is too old, again and again."""
@@ -154,55 +166,71 @@ class PreviewStore:
     def sweep(self) -> None:
         """Let go of what is too old."""
         with self._lock:
-            self._make_room(0)
+            gone = self._make_room(0)
+        _remove(gone)
 
     def close(self) -> None:
         """Let go of all."""
         with self._lock:
             self._kept.clear()
             self._places.clear()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = None
+            folder, self._folder = self._folder, None
+        _remove([folder] if folder else [])
 
     def _is_there(self, owner: str, digest: str) -> bool:
         """Whether an image is kept; one that lies elsewhere may have been removed there."""
         path = self._look_at((owner, digest))
         return path is not None and path.exists()
 
-    def _look_at(self, key: tuple[Any, ...]) -> Any:
+    def _look_at(self, key: _Key) -> Any:
         """What is kept under a key; an image is looked at when its picture is."""
         with self._lock:
-            self._make_room(0)
+            kept = self._kept.get(key)
+            if kept is None or self._is_old(kept):
+                return None
             for looked_at in (key, key[:2]):
                 if looked_at in self._kept:
                     self._kept[looked_at].last_s = self._clock()
                     self._kept.move_to_end(looked_at)
-            return self._kept[key].value if key in self._kept else None
+            return kept.value
 
-    def _keep(self, key: tuple[Any, ...], folder: Path | None, n_bytes: int, value: Any) -> None:
+    def _keep(self, key: _Key, new: _Kept, asked: Place | None = None) -> Any:
+        """Keep something; of a picture that is there already, the older one stays."""
+        new.last_s = self._clock()
         with self._lock:
-            if key in self._kept:
-                self._let_go(key)
-            self._make_room(n_bytes)
-            self._kept[key] = _Kept(folder, n_bytes, value, self._clock())
+            if asked and (there := self._kept.get(key)):
+                new, gone = there, []
+            else:
+                gone = [*self._let_go(key), *self._make_room(new.n_bytes)]
+                self._kept[key] = new
+            if asked:
+                self._places[*key[:2], asked] = key[2]
             if key[:2] in self._kept:
                 self._kept.move_to_end(key[:2])
+        _remove(gone)
+        return new.value
 
-    def _make_room(self, n_bytes: int) -> None:
-        oldest_s = self._clock() - self._keep_s
-        while self._kept:
-            key, first = next(iter(self._kept.items()))
+    def _is_old(self, kept: _Kept) -> bool:
+        return kept.last_s < self._clock() - self._keep_s
+
+    def _make_room(self, n_bytes: int) -> list[Path]:
+        """Forget what is too old or too much; the folders to be removed."""
+        gone = []
+        n_kept = sum(one.n_bytes for one in self._kept.values())
+        while self._kept and (self._is_old(next(iter(self._kept.values()))) or n_kept + n_bytes > self.max_bytes):
+            gone += self._let_go(next(iter(self._kept)))
             n_kept = sum(one.n_bytes for one in self._kept.values())
-            if first.last_s >= oldest_s and n_kept + n_bytes <= self.max_bytes:
-                return
-            self._let_go(key)
+        return gone
 
-    def _let_go(self, key: tuple[Any, ...]) -> None:
-        """Let go of one; of an image with all its pictures."""
-        for gone in [key, *([other for other in self._kept if other[:2] == key] if len(key) == 2 else [])]:
-            kept = self._kept.pop(gone, None)
-            if kept and kept.folder:
-                shutil.rmtree(kept.folder, ignore_errors=True)
-        if len(key) == 2:
-            self._places = {asked: place for asked, place in self._places.items() if asked[:2] != key}
+    def _let_go(self, key: _Key) -> list[Path]:
+        """Forget one, of an image all its pictures too; the folders to be removed."""
+        pictures = [other for other in self._kept if other[:2] == key and other != key]
+        gone = [self._kept.pop(one).folder for one in (key, *pictures) if one in self._kept]
+        self._places = {asked: place for asked, place in self._places.items() if asked[:2] != key}
+        return [folder for folder in gone if folder]
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    """In no lock: large files take their time."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)

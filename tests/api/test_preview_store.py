@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 
 from app.api.preview_store import Place, PreviewStore
 from app.engine.preview import Preview
-from app.errors import NoPreviewError, UploadTooLargeError
+from app.errors import NoPreviewError, NoRoomError, UploadTooLargeError
 from app.options import SegmentationOptions
 from tests import fakes
 from tests.synthetic import png
@@ -155,6 +156,27 @@ def test_an_image_that_was_removed_elsewhere_can_be_sent_again(clock: Clock, tmp
         store.draw("", digest, ANY, draw)
     assert store.add("", image(1)) == digest
     assert store.source("", digest).exists()
+
+
+def test_a_picture_that_is_drawn_twice_stays_where_it_was(clock: Clock, tmp_path: Path) -> None:
+    store = PreviewStore(10**6, 100, clock)
+    digest = store.add("", image(1))
+    first = store.draw("", digest, ANY, draw)
+    assert store.draw("", digest, Place(None, 0, None), draw) is first
+    assert first.tile(0, 0, 0) is not None
+    assert n_files(tmp_path) == 2
+
+
+def test_a_full_disk_is_told(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    store = PreviewStore(10**6, 100, clock)
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(NoRoomError):
+        store.add("", image(1))
+    store.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_left_of_what_cannot_be_drawn_and_at_the_end(clock: Clock, tmp_path: Path) -> None:
