@@ -46,7 +46,9 @@ class SegmentationOptions(BaseModel):
         "model's validation images have too many of",
     )
     exclude_border: bool = Field(
-        False, description="true or false: whether nuclei that touch the image's edge are dropped"
+        False,
+        description="true or false: whether nuclei that touch the image's edge, or the padding of a "
+        "stitcher, are dropped",
     )
     pixel_size_um: float | None = Field(
         None,

@@ -46,7 +46,7 @@ def otsu() -> Method:
         mask = grey > threshold_otsu(grey) if np.ptp(grey) else np.zeros(grey.shape, bool)
         if mask.mean() > 0.5:
             mask = ~mask
-        return select(split(mask, OTSU_MARKER_DEPTH), OTSU_MIN_AREA_PX, exclude_border=False)
+        return select(split(mask, OTSU_MARKER_DEPTH), OTSU_MIN_AREA_PX)
 
     return Method("Otsu + watershed", find)
 

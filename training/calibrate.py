@@ -91,7 +91,7 @@ def _matchings(predicted: Sequence[Predicted], threshold: float, depth: float) -
     for predictions, truth in predicted:
         labels = _labels(predictions, calibration)
         for area, of_area in matchings.items():
-            of_area.append(match(truth, select(labels, area, exclude_border=False), 0.5))
+            of_area.append(match(truth, select(labels, area), 0.5))
     return matchings
 
 

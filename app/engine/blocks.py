@@ -18,11 +18,10 @@ from scipy import ndimage
 from app.engine.canvas import Canvas, CanvasPredictions, Readable
 from app.errors import ImageTooLargeError
 from app.inference.model_card import Confidence
-from app.inference.predictions import Predictions
 from app.measurement.intensities import SURROUNDINGS_PX, Background
 from app.measurement.measure import Measurements, Table, complete, measure_part
 from app.reading.memmap import Window
-from app.reading.padding import Padding
+from app.reading.padding import Padding, at_edge
 from app.reading.stack import PixelSize
 from app.segmentation.split import first_pixels, label
 from app.segmentation.threshold import apply_threshold
@@ -69,7 +68,7 @@ def find_in_blocks(
     predictions: CanvasPredictions,
     labels: Canvas,
     threshold: float,
-    split: Callable[[Predictions], NDArray[np.int32]],
+    split: Callable[[Window], NDArray[np.int32]],
     max_window_px: int,
     block_px: int | None = None,
 ) -> BlockNuclei:
@@ -84,7 +83,7 @@ def find_in_blocks(
     threshold
         Probability at or above which a pixel is nucleus.
     split
-        Predictions to labels, by this same threshold.
+        What makes the labels of a part, by this same threshold.
     max_window_px
         Most pixels that are looked at together.
     block_px
@@ -101,7 +100,7 @@ def find_in_blocks(
         blobs, window, is_owned = _whole_blobs(predictions.probability, threshold, core, max_window_px)
         n_nuclei = 0
         if is_owned.any():
-            found = split(predictions.window(window)) * is_owned[blobs]
+            found = split(window) * is_owned[blobs]
             found = _numbered(found)[found]
             n_nuclei = int(found.max())
             rows, columns = np.divmod(first_pixels(found)[1:], found.shape[1])
@@ -219,7 +218,10 @@ def measure_in_blocks(
     """
 
     def measure_window(numbers: NDArray[np.int32], window: Window) -> Table:
-        return measure_part(numbers, *look(window), predictions.window(window), confidence, pixel_size, padding)
+        image, channels = look(window)
+        border = at_edge(image, padding)
+        shown = predictions.window(window)
+        return measure_part(numbers, image, channels, shown, confidence, pixel_size, padding, border)
 
     # So that there are columns where there are no nuclei.
     tables = [measure_window(np.zeros((1, 1), np.int32), (slice(0, 1), slice(0, 1)))]
@@ -240,4 +242,4 @@ def measure_in_blocks(
         tables.append(table)
     order = np.argsort(found.first)
     joined = {name: np.concatenate([table[name] for table in tables])[order] for name in tables[0]}
-    return Measurements(complete(joined, labels.shape, background, pixel_size), background)
+    return Measurements(complete(joined, background, pixel_size), background)

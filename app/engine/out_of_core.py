@@ -27,6 +27,7 @@ from app.options import SegmentationOptions
 from app.reading.image_statistics import ImageStatistics, bands, image_statistics
 from app.reading.large_tiff import LargeImage, describe, unpack
 from app.reading.memmap import MemmapArray, Window
+from app.reading.padding import at_edge
 from app.reading.percentiles import counted_percentiles
 from app.reading.stack import PixelSize
 
@@ -86,11 +87,14 @@ def segment_out_of_core(
     calibration = calibration_at(model.card.calibration, choice.scale)
     rule, min_area_px = applied(options, calibration)
     max_window_px = max_bytes // _BYTES_PER_WINDOW_PX
+
+    def split_window(window: Window) -> NDArray[np.int32]:
+        border = at_edge(statistics.look(pixels[window])[0], image.padding)
+        return find_nuclei(predictions.window(window), options, calibration, border)[2]
+
     with timed(timing_ms, "split"):
         labels = MemmapArray(folder / "labels", pixels.shape[:2], np.uint32)
-        found = find_in_blocks(
-            predictions, labels, float(rule), lambda part: find_nuclei(part, options, calibration)[2], max_window_px
-        )
+        found = find_in_blocks(predictions, labels, float(rule), split_window, max_window_px)
     with timed(timing_ms, "measure"):
         measured = measure_in_blocks(
             found,

@@ -28,6 +28,8 @@ from app.measurement.intensities import background as background_of
 from app.measurement.measure import Measurements, confidences, measure
 from app.measurement.regions import Regions
 from app.options import LARGEST_SCALE, SegmentationOptions
+from app.reading.memmap import Window
+from app.reading.padding import at_edge
 from app.reading.stack import DecodedImage, PixelSize
 from app.segmentation.split import keep_only, label, select, split
 from app.segmentation.threshold import ThresholdRule, apply_threshold, threshold_value
@@ -195,7 +197,8 @@ def _find_whole(
 ) -> tuple[float, int, NDArray[np.int32], Measurements]:
     """Threshold and minimum area that were applied, labels and what was measured."""
     with timed(timing_ms, "split"):
-        threshold, min_area_px, labels = find_nuclei(predictions, options, calibration)
+        border = at_edge(decoded.image, decoded.padding)
+        threshold, min_area_px, labels = find_nuclei(predictions, options, calibration, border)
     with timed(timing_ms, "measure"):
         image, channels = decoded.image, decoded.channels
         measured = measure(labels, image, channels, predictions, calibration.confidence, pixel_size, decoded.padding)
@@ -213,14 +216,17 @@ def _find_in_blocks(
     """As `_find_whole`; large images need less memory so."""
     image, channels = decoded.image, decoded.channels
     canvases = CanvasPredictions(predictions.probability, predictions.distance)
+
+    def split_window(window: Window) -> NDArray[np.int32]:
+        border = at_edge(image[window], decoded.padding)
+        return find_nuclei(canvases.window(window), fixed, calibration, border)[2]
+
     with timed(timing_ms, "split"):
         rule, min_area_px = applied(options, calibration)
         threshold = threshold_value(predictions.probability, rule)
         fixed = options.model_copy(update={"threshold": threshold})
         labels = np.zeros(predictions.probability.shape, np.int32)
-        found = find_in_blocks(
-            canvases, labels, threshold, lambda window: find_nuclei(window, fixed, calibration)[2], labels.size
-        )
+        found = find_in_blocks(canvases, labels, threshold, split_window, labels.size)
     with timed(timing_ms, "measure"):
         measured = measure_in_blocks(
             found,
@@ -279,14 +285,23 @@ def applied_confidence(options: SegmentationOptions, calibration: Calibration) -
 
 
 def find_nuclei(
-    predictions: Predictions, options: SegmentationOptions, calibration: Calibration
+    predictions: Predictions,
+    options: SegmentationOptions,
+    calibration: Calibration,
+    border: NDArray[np.bool_] | None = None,
 ) -> tuple[float, int, NDArray[np.int32]]:
-    """The threshold and the minimum area that were applied, and the labels."""
+    """The threshold and the minimum area that were applied, and the labels.
+
+    Where nuclei at the border are excluded, `border`, bool `(H, W)`, says where that is (see
+    `app.reading.padding.at_edge`); without it, it is the predictions' own edge.
+    """
     rule, min_area_px = applied(options, calibration)
     threshold = threshold_value(predictions.probability, rule)
     mask = apply_threshold(predictions.probability, threshold)
     labels = split(mask, calibration.marker_depth, predictions.distance) if options.split_touching else label(mask)
-    labels = select(labels, min_area_px, options.exclude_border)
+    if border is None:
+        border = at_edge(predictions.probability, None)
+    labels = select(labels, min_area_px, border if options.exclude_border else None)
     min_confidence = applied_confidence(options, calibration)
     if min_confidence > 0:
         likely = confidences(Regions(labels), predictions, calibration.confidence)

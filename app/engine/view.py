@@ -112,7 +112,7 @@ def find_sure(predictions: Predictions, calibration: Calibration) -> tuple[NDArr
     """The nuclei in predictions as the model's card wants them found, and how likely each is a true one."""
     mask = apply_threshold(predictions.probability, calibration.threshold)
     labels = split(mask, calibration.marker_depth, predictions.distance)
-    labels = select(labels, calibration.min_area_px, exclude_border=False)
+    labels = select(labels, calibration.min_area_px)
     return labels, confidences(Regions(labels), predictions, calibration.confidence)
 
 

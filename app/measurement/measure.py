@@ -12,7 +12,7 @@ from app.inference.predictions import Predictions
 from app.measurement.intensities import Background, intensities, subtract_background
 from app.measurement.intensities import background as background_of
 from app.measurement.regions import Regions
-from app.reading.padding import Padding
+from app.reading.padding import Padding, at_edge
 from app.reading.stack import PixelSize
 
 Table = dict[str, NDArray[Any]]
@@ -77,8 +77,9 @@ def measure(
         number, as in `intensity_mean_c0`.
     """
     background = background_of(labels, image, channels, padding)
-    part = measure_part(labels, image, channels, predictions, confidence, pixel_size, padding)
-    return Measurements(complete(part, labels.shape, background, pixel_size), background)
+    border = at_edge(image, padding)
+    part = measure_part(labels, image, channels, predictions, confidence, pixel_size, padding, border)
+    return Measurements(complete(part, background, pixel_size), background)
 
 
 def measure_part(
@@ -88,29 +89,30 @@ def measure_part(
     predictions: Predictions | None,
     confidence: Confidence,
     pixel_size: PixelSize | None,
-    padding: Padding | None = None,
+    padding: Padding | None,
+    border: NDArray[np.bool_],
 ) -> Table:
     """What a part of an image says of its nuclei, for `complete`; right of those that have `SURROUNDINGS_PX` around.
 
-    Parameters and columns are those of `measure`, places are those in the part. What only the whole image says is NaN.
+    Parameters and columns are those of `measure`, places are those in the part; `border`, `(H, W)`, is where the part
+    has the edge of what was imaged (see `app.reading.padding.at_edge`). What only the whole image says is NaN.
     """
     regions = Regions(labels)
     table = _shapes(regions, pixel_size)
     table |= intensities(regions, labels, image, channels, padding)
     unknown = np.full(regions.n, np.nan)
     table["confidence"] = unknown if predictions is None else confidences(regions, predictions, confidence)
+    table["touches_border"] = np.bincount(labels[border], minlength=regions.n + 1)[1:] > 0
     return table
 
 
-def complete(table: Table, size_px: tuple[int, ...], background: Background, pixel_size: PixelSize | None) -> Table:
+def complete(table: Table, background: Background, pixel_size: PixelSize | None) -> Table:
     """Add to what parts of an image said what only the whole says; see `measure`.
 
     Parameters
     ----------
     table
         Rows of `measure_part`, of all parts in the order of the labels, with places in the whole image.
-    size_px
-        Height and width.
     background
         The background of nuclei that are crowded; see `app.measurement.intensities.background`.
     pixel_size
@@ -125,13 +127,6 @@ def complete(table: Table, size_px: tuple[int, ...], background: Background, pix
         column = table[f"intensity_background{suffix}"]
         table[f"intensity_background{suffix}"] = np.where(np.isnan(column), median, column)
         subtract_background(table, suffix, table["area_px"])
-    height, width = size_px
-    table["touches_border"] = (
-        (table["bbox_row_min_px"] == 0)
-        | (table["bbox_col_min_px"] == 0)
-        | (table["bbox_row_max_px"] == height)
-        | (table["bbox_col_max_px"] == width)
-    )
     return table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, Self
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,9 @@ _LARGEST_MISSING_PART = 0.5
 _LEAST_GAP = 2.0
 # Of the padding, what lies at the left and right ends of rows; saturated nuclei lie elsewhere.
 _LEAST_PART_AT_ENDS = 0.9
+# What is narrower is no padding; beyond the image there is enough of it.
+_SQUARE = np.ones((3, 3), np.uint8)
+_RING_PX = 3
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,28 @@ class PaddingSearch:
         if rest.lowest < rest.highest and (is_border or is_missing):
             return Padding(self._value, self._n_pixels / n_all, content), rest
         return None, distribution
+
+
+def at_edge(image: NDArray[Any], padding: Padding | None) -> NDArray[np.bool_]:
+    """Which pixels lie at the edge of what was imaged: those at the image's edge, and those beside padding.
+
+    Parameters
+    ----------
+    image
+        `(H, W)` or `(H, W, C)`; of a part of one the answer is right where three pixels more are shown around, or where
+        the whole ends.
+    padding
+        Of the whole image. What only has its value, and is less than three pixels wide, is none.
+
+    Returns
+    -------
+    ndarray of bool, shape (H, W)
+    """
+    outside = np.zeros(image.shape[:2], bool) if padding is None else padding.covers(image)
+    ringed = np.pad(outside, _RING_PX, constant_values=True).view(np.uint8)
+    thick = cv2.morphologyEx(ringed, cv2.MORPH_OPEN, _SQUARE)
+    beside = cv2.dilate(thick, _SQUARE)[_RING_PX:-_RING_PX, _RING_PX:-_RING_PX]
+    return np.asarray(beside, bool)
 
 
 def find_padding(image: NDArray[Any], distribution: Distribution) -> tuple[Padding | None, Distribution]:

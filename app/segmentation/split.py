@@ -185,8 +185,8 @@ def label(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.asarray(cv2.connectedComponentsWithAlgorithm(mask.astype(np.uint8), 8, cv2.CV_32S, cv2.CCL_WU)[1])
 
 
-def select(labels: NDArray[np.int32], min_area_px: int, exclude_border: bool) -> NDArray[np.int32]:
-    """Drop nuclei that are too small or, if asked, touch the image's border; the rest are renumbered 1..N.
+def select(labels: NDArray[np.int32], min_area_px: int, border: NDArray[np.bool_] | None = None) -> NDArray[np.int32]:
+    """Drop nuclei that are too small or, if asked, touch a border; the rest are renumbered 1..N.
 
     Parameters
     ----------
@@ -194,18 +194,17 @@ def select(labels: NDArray[np.int32], min_area_px: int, exclude_border: bool) ->
         `(H, W)`, 0 is background.
     min_area_px
         Nuclei with fewer pixels are dropped.
-    exclude_border
-        Whether nuclei with a pixel on the image's edge are dropped.
+    border
+        `(H, W)`; nuclei with one of these pixels are dropped.
 
     Examples
     --------
-    >>> select(np.array([[1, 1, 0, 2, 0]], np.int32), min_area_px=2, exclude_border=False)
+    >>> select(np.array([[1, 1, 0, 2, 0]], np.int32), min_area_px=2)
     array([[1, 1, 0, 0, 0]], dtype=int32)
     """
     keep = np.bincount(labels.ravel()) >= min_area_px
-    if exclude_border:
-        edges = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
-        keep[np.concatenate(edges)] = False
+    if border is not None:
+        keep[labels[border]] = False
     return keep_only(labels, keep[1:])
 
 

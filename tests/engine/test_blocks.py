@@ -16,7 +16,8 @@ from app.measurement.intensities import background
 from app.measurement.measure import Measurements, measure
 from app.options import SegmentationOptions
 from app.reading.decode import decode_image
-from app.reading.memmap import MemmapArray
+from app.reading.memmap import MemmapArray, Window
+from app.reading.padding import at_edge
 from app.reading.stack import PixelSize
 from tests import fakes
 from tests.conftest import DATA, REAL_IMAGES
@@ -41,8 +42,9 @@ def in_blocks(
     threshold, _, _ = find_nuclei(predictions, options, CALIBRATION)
     fixed = options.model_copy(update={"threshold": threshold})
 
-    def part(some: Predictions) -> NDArray[np.int32]:
-        return find_nuclei(some, fixed, CALIBRATION)[2]
+    def part(window: Window) -> NDArray[np.int32]:
+        border = at_edge(image[window], None)
+        return find_nuclei(canvases.window(window), fixed, CALIBRATION, border)[2]
 
     found = find_in_blocks(canvases, labels, threshold, part, max_window_px, block_px)
     channels = image.reshape(*image.shape[:2], -1)

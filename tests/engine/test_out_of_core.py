@@ -239,15 +239,20 @@ def written(result: PlaneResult, file_format: FileFormat) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("exclude_border", [False, True])
 @pytest.mark.parametrize("value", [0, 65_535])
-def test_a_border_is_cut_off_whatever_the_tiles(value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_border_is_cut_off_whatever_the_tiles(
+    value: int, exclude_border: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(out_of_core, "tile_side", lambda _: 192)
     hot = np.where(GENERATOR.random((320, 310)) < 0.02, 60_000, np.tile(FIELD, (3, 4))[:320, :310]).astype(np.uint16)
     bordered = np.pad(hot, ((70, 3), (33, 90)), constant_values=value)
-    with both(tiff(bordered, tile=(64, 64)), SegmentationOptions(threshold=0.1)) as (found, whole):
+    options = SegmentationOptions(threshold=0.1, exclude_border=exclude_border)
+    with both(tiff(bordered, tile=(64, 64)), options) as (found, whole):
         assert_same(found, whole)
         assert {warning.code for warning in whole.warnings} >= {"border_excluded", "bright_outliers"}
-        assert whole.count > 20
+        assert whole.count > (15 if exclude_border else 20)
+        assert whole.nuclei["touches_border"].any() != exclude_border
         for plane in (found, whole):
             is_outside = plane.labels[70:-3, 33:-90] == 0
             assert plane.summary["foreground_fraction"] == np.count_nonzero(~is_outside) / hot.size

@@ -32,6 +32,20 @@ def test_options_change_the_count(options: dict, count: int) -> None:
     assert set(segmentation.timing_ms) == {"decode", "predict", "split", "measure"}
 
 
+@pytest.mark.parametrize("most_whole_px", [0, 10**6], ids=["in blocks", "whole"])
+def test_what_a_stitcher_cut_touches_the_border(most_whole_px: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "MOST_WHOLE_PX", most_whole_px)
+    scene = discs((90, 120), (20, 30, 8), (45, 60, 8), (70, 20, 8), (75, 95, 8), (20, 95, 8))
+    image = picture(scene) // 2 + np.random.default_rng(0).integers(20, 30, scene.shape).astype(np.uint8)
+    # A tile is missing, and a border is around it all; they cut two nuclei.
+    image[60:, 90:] = 0
+    data = png(np.pad(image[:, 25:], 20))
+    found = fakes.segment(data, SegmentationOptions(threshold=0.5))
+    assert found.nuclei["touches_border"].tolist() == [True, False, False, True, True]
+    inside = fakes.segment(data, SegmentationOptions(threshold=0.5, exclude_border=True))
+    np.testing.assert_array_equal(inside.nuclei["centroid_row_px"], found.nuclei["centroid_row_px"][1:3])
+
+
 def test_what_was_applied_is_recorded() -> None:
     segmentation = fakes.segment(DATA, SegmentationOptions(threshold="mean", min_area_px=5))
     assert segmentation.threshold == pytest.approx((SCENE > 0).mean())

@@ -4,9 +4,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.reading.padding import Padding, find_padding, padding_search
+from app.reading.padding import Padding, at_edge, find_padding, padding_search
 from app.reading.percentiles import Distribution
 from tests.synthetic import discs
 
@@ -106,6 +108,37 @@ def test_rows_at_a_time_tell_what_the_whole_tells(value: int, n_rows: int) -> No
                 search.look(image[first : first + n_rows])
             found = search.found(distribution)[0]
         assert found == padding_of(image)
+
+
+def test_a_border_moves_the_edge_inwards() -> None:
+    edge = np.ones(FIELD.shape, bool)
+    edge[1:-1, 1:-1] = False
+    np.testing.assert_array_equal(at_edge(FIELD, None), edge)
+    for sides in (((5, 5), (9, 0)), ((1, 0), (0, 1))):
+        bordered = np.pad(FIELD, sides, constant_values=777)
+        padding = padding_of(bordered)
+        assert padding is not None
+        np.testing.assert_array_equal(at_edge(bordered, padding)[padding.content], edge)
+
+
+@pytest.mark.parametrize("value", [0, 65_535])
+def test_what_lies_beside_padding_is_at_the_edge(value: int) -> None:
+    image = turned(FIELD, value)
+    is_beside = cv2.dilate((image == value).astype(np.uint8), np.ones((3, 3))) > 0
+    # A dead pixel is no padding.
+    image[60, 80] = value
+    edge = at_edge(image, padding_of(image))
+    assert is_beside[1:-1, 1:-1].any()
+    np.testing.assert_array_equal(edge[1:-1, 1:-1], is_beside[1:-1, 1:-1])
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(20, 60), st.sampled_from([0, 65_535]))
+def test_a_part_has_the_edge_of_the_whole(row: int, column: int, side: int, value: int) -> None:
+    for image in (np.pad(FIELD, 11, constant_values=value), turned(FIELD, value), FIELD):
+        padding = padding_of(image)
+        window = slice(row, row + side), slice(column, column + side)
+        part = at_edge(image[window], padding)
+        np.testing.assert_array_equal(part[3:-3, 3:-3], at_edge(image, padding)[window][3:-3, 3:-3])
 
 
 def window_of(image: NDArray[Any], rows: slice, columns: slice) -> NDArray[Any]:

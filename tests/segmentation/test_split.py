@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
+from app.reading.padding import at_edge
 from app.segmentation.split import FULL, _split, label, select, split
 from tests.synthetic import discs
 
@@ -55,8 +56,8 @@ def test_every_pixel_of_the_mask_and_no_other_gets_a_label(mask: np.ndarray, dep
 
 def test_selection_drops_small_and_border_nuclei_and_renumbers() -> None:
     labels = discs((40, 40), (0, 20, 6), (20, 20, 1), (25, 30, 4))
-    np.testing.assert_array_equal(select(labels, 6, exclude_border=False) > 0, (labels == 1) | (labels == 3))
-    kept = select(labels, 6, exclude_border=True)
+    np.testing.assert_array_equal(select(labels, 6) > 0, (labels == 1) | (labels == 3))
+    kept = select(labels, 6, at_edge(labels, None))
     np.testing.assert_array_equal(kept == 1, labels == 3)
     assert kept.max() == 1
 

@@ -1,4 +1,7 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +57,18 @@ def test_an_image_unlike_the_training_data_is_warned_of(model: Model, tiny_crops
 def test_a_network_without_a_distance_says_so(tiny_model: Path) -> None:
     assert '"distance_name": null' in (tiny_model / CARD_NAME).read_text()
     assert load_model(tiny_model, "cpu").predictor.predict(np.zeros((8, 8, 3), np.float32)).distance is None
+
+
+def test_a_network_sees_one_image_at_a_time(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    barrier, frozen = threading.Barrier(2), model.predictor._frozen  # type: ignore[attr-defined]
+
+    def waiting(image: Any) -> Any:
+        barrier.wait(1)
+        return frozen(image)
+
+    monkeypatch.setattr(model.predictor, "_frozen", waiting)
+    with ThreadPoolExecutor() as threads, pytest.raises(threading.BrokenBarrierError):
+        list(threads.map(model.predictor.predict, [np.zeros((64, 64, 3), np.float32)] * 2))
 
 
 def test_a_gpu_that_is_not_there_is_refused_in_one_sentence(
