@@ -1,5 +1,5 @@
 // A field for the API key, shown where the service wants one.
-import { ask, key } from "./api.js";
+import { askJson, key } from "./api.js";
 import { html, useEffect, useState } from "./preact.js";
 
 /** Nothing where the service asks nobody for a key; the page is loaded anew when a key is set. */
@@ -7,7 +7,7 @@ export function KeyField() {
   const [isWanted, setWanted] = useState(Boolean(key.get()));
   const [isRefused, setRefused] = useState(false);
   useEffect(() => {
-    ask("GET", "model").catch((problem) => {
+    askJson("GET", "model").catch((problem) => {
       if (problem.status === 401 || problem.status === 403) {
         setWanted(true);
         setRefused(Boolean(key.get()));
