@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.problems import ANSWERS, MEDIA_TYPE
-from app.api.schemas import MEDIA_TYPES, Problem
+from app.api.schemas import MEDIA_TYPES, CocoFile, Problem
 from app.reading.decode import FORMATS
 
 # Made by `python -m benchmarks.examples`.
@@ -19,7 +19,8 @@ _PARTS = {
     "mask": _FILE | {"description": "its ground truth: PNG or TIFF, binary (any non-zero is nucleus) or labels"},
     "labels": _FILE | {"description": "its nuclei: PNG or TIFF of the image's size; 0 is background"},
 }
-_FILES = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in MEDIA_TYPES.values()}
+_BINARY, _OBJECT = {"type": "string", "format": "binary"}, {"type": "object"}
+_FILES = {kind: {"schema": _OBJECT if kind.endswith("+json") else _BINARY} for kind in MEDIA_TYPES.values()}
 _HEADERS = {
     "X-Nucleus-Count": {"description": "number of nuclei", "schema": {"type": "integer"}},
     "X-Model": {"description": "name/version of the model", "schema": {"type": "string"}},
@@ -31,10 +32,10 @@ _TABLE = (
 
 
 def result_responses(model: Any) -> dict[int | str, dict[str, Any]]:
-    """What a route answers whose result comes as JSON of this model, or in any other format."""
+    """What a route answers whose result comes as JSON of this model, or in any other format; COCO's is JSON too."""
     return {
         200: {
-            "model": model,
+            "model": model | CocoFile,
             "description": "The nuclei, in the format asked for; a count of 0 is a result too",
             "content": {name: content for name, content in _FILES.items() if name != "application/json"},
             "headers": _HEADERS,

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from app.api import answers
 from app.api.dependencies import EngineDependency
-from app.api.documentation import PROBLEMS
+from app.api.documentation import PROBLEMS, result_responses
 from app.api.experiment_effects import looking
 from app.api.experiment_schemas import ImageList
 from app.api.experiment_state import MineDependency, OwnerDependency, StoreDependency
@@ -95,7 +95,7 @@ async def image_preview(
     "/images/{name:path}",
     summary="The result of one image",
     response_class=answers.JsonResponse,
-    responses=PROBLEMS | {200: {"model": SegmentResponse}},
+    responses=PROBLEMS | result_responses(SegmentResponse),
 )
 def image(
     name: str,

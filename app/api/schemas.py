@@ -345,6 +345,15 @@ class SegmentResponse(_Answer):
     provenance: Provenance
 
 
+class CocoFile(_Answer):
+    """The file of `format=coco`, which is JSON too."""
+
+    info: dict[str, Any]
+    images: list[dict[str, Any]]
+    categories: list[dict[str, Any]]
+    annotations: list[dict[str, Any]] = Field(description="one a nucleus; without a `score` where it was given")
+
+
 class PreviewInfo(_Answer):
     """What is in an image that was sent to be looked at, and how to ask for its tiles."""
 

@@ -88,8 +88,9 @@ def effects(
         raise TableError("An endpoint was named twice; name each once.")
     if not options.endpoints:
         raise TableError("No endpoint was named; name at least one column of numbers.")
-    named = {name for name in (options.replicate, options.block) if name not in (None, NO_BLOCK, *LABELS)}
-    wells = well_table(table, options.endpoints, options.control, sorted(filter(None, named)))
+    block = None if options.block == NO_BLOCK else options.block
+    named = {name for name in (options.replicate, block) if name is not None and name not in LABELS}
+    wells = well_table(table, options.endpoints, options.control, sorted(named))
     n_groups = len(group_index(wells.condition.tolist(), np.nan_to_num(wells.dose, nan=-1).tolist())[0])
     if most_comparisons is not None and n_groups * len(options.endpoints) > most_comparisons:
         raise TableError(

@@ -207,3 +207,11 @@ def test_the_document_shows_the_schema(client: TestClient) -> None:
     assert set(schemas["Interval"]["properties"]) == {"low", "high"}
     assert "simultaneous" in schemas["ConditionEffect"]["description"]
     assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("/Effects")
+
+
+@pytest.mark.parametrize(
+    ("option", "column"), [("block", ""), ("replicate", ""), ("replicate", "none"), ("block", "day")]
+)
+def test_columns_that_are_not_there_are_refused(client: TestClient, option: str, column: str) -> None:
+    answer = post(client, one_plate(DMSO=CONTROL, drug=DRUG), **{option: column})
+    assert f"no column {column!r}" in problem(answer)
