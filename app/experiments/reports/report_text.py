@@ -1,5 +1,6 @@
 """The words of a report: the answer in two sentences, and methods that can be pasted into a paper."""
 
+import re
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -19,11 +20,18 @@ _WORDS = {
 }
 _MOST_CURVES = 2
 _MOST_ENDPOINTS = 3
+_P_VALUE = re.compile(r" \(p [^)]*\)")
 
 
 def endpoint_words(endpoint: str) -> str:
-    """What an endpoint is called in a sentence."""
+    """What an endpoint is called where its unit is told."""
     return _WORDS.get(endpoint, endpoint)
+
+
+def _in_a_sentence(endpoint: EndpointEffects) -> str:
+    """The same without the unit, which is of no importance to changes in percent."""
+    known = _WORDS.get(endpoint.endpoint)
+    return endpoint.endpoint if known is None else known.split(",", 1)[0]
 
 
 def treatment_words(condition: str, dose: float | None, unit: str | None) -> str:
@@ -31,10 +39,13 @@ def treatment_words(condition: str, dose: float | None, unit: str | None) -> str
 
     Examples
     --------
-    >>> treatment_words("taxol", 0.1, "uM"), treatment_words("heat", None, None)
-    ('taxol 0.1 uM', 'heat')
+    >>> treatment_words("taxol", 0.1, "uM"), treatment_words("salt", 12500.0, "nM"), treatment_words("heat", None, None)
+    ('taxol 0.1 uM', 'salt 12500 nM', 'heat')
     """
-    return condition if dose is None else " ".join(filter(None, [condition, f"{dose:.4g}", unit]))
+    if dose is None:
+        return condition
+    said = f"{dose:.0f}" if 1000 <= dose < 1e6 else f"{dose:.4g}"
+    return " ".join(filter(None, [condition, said, unit]))
 
 
 def number(value: float | None) -> str:
@@ -98,7 +109,10 @@ def answer_sentences(effects: Effects | None, why_no_effects: str | None) -> tup
     first = " ".join(_found(endpoint) for endpoint in shown)
     left = len(effects.endpoints) - len(shown)
     more = f" {left} more endpoints are below." if left else ""
-    return first + more, " ".join(_limits(endpoint) for endpoint in shown[:1])
+    limits = _limits(shown[0])
+    if len(effects.endpoints) > 1:
+        limits = f"For the {_in_a_sentence(shown[0])}, {limits[:1].lower()}{limits[1:]}"
+    return first + more, limits
 
 
 def answered(effects: Effects) -> dict[str, Any]:
@@ -108,7 +122,7 @@ def answered(effects: Effects) -> dict[str, Any]:
 
 
 def _found(endpoint: EndpointEffects) -> str:
-    words, comparisons = endpoint_words(endpoint.endpoint), endpoint.comparisons
+    words, comparisons = _in_a_sentence(endpoint), endpoint.comparisons
     if not comparisons:
         return f"Nothing could be compared for the {words}; the warnings say why."
     tested = [one for one in comparisons if one.p_adjusted is not None]
@@ -207,12 +221,16 @@ def _unit_words(unit: str) -> str:
 
 def all_warnings(effects: Effects) -> Iterator[tuple[str, StatisticsWarning]]:
     """Every warning once, with what it is about: the table, an endpoint, a plate, or treatments."""
-    where: dict[StatisticsWarning, list[str]] = {}
+    where: dict[tuple[str, str], tuple[list[str], list[StatisticsWarning]]] = {}
     for about, warnings in _places(effects):
         for warning in warnings:
-            where.setdefault(warning, []).append(about)
-    for warning, places in where.items():
+            places, told = where.setdefault((warning.code, _P_VALUE.sub("", warning.message)), ([], []))
+            places.append(about)
+            told.append(warning)
+    for (code, alike), (places, told) in where.items():
         names = list(dict.fromkeys(filter(None, places)))
+        # Where p alone differs it is one warning, and the tables have each p.
+        warning = told[0] if len(set(told)) == 1 else StatisticsWarning(code, alike)
         yield ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else ""), warning
 
 

@@ -89,7 +89,8 @@ def test_several_endpoints_have_figures_each() -> None:
     assert {"replicates-1.svg", "replicates-2.svg", "plates-2.png"} <= set(figures(table, found))
     text = page(table, found)
     assert "corrected for 2 endpoints after Holm (1979)" in text
-    assert "drug changed the median nuclear area, px" in text
+    assert "drug changed the median nuclear area: -24.7 %" in text
+    assert "For the number of nuclei, changes smaller than" in text
 
 
 def test_the_page_needs_nothing_else() -> None:
@@ -168,6 +169,22 @@ def test_warnings_are_told_once() -> None:
     text = page(lincs(), lincs_effects())
     assert text.count("(replicates_averaged)") == 1
     assert "BRD-K50691590 20 uM:" in text
+
+
+def test_warnings_that_differ_by_p_alone_are_one() -> None:
+    rows = [
+        {"well": f"{row}{column}", "condition": drug, "dose": 10.0**column, "dose_unit": "nM", "count": count}
+        for row, drug in zip("AB", ("one", "two"))
+        for column, count in enumerate(
+            [90.0, 110, 95, 105, 100, 97] if drug == "one" else [99.0, 92, 108, 101, 95, 103]
+        )
+    ]
+    rows += [
+        {"well": f"C{column}", "condition": "DMSO", "control": "negative", "count": 95 + column} for column in range(9)
+    ]
+    text = page(table_of(rows), effects(table_of(rows)))
+    assert text.count("(no_dose_response)") == 1
+    assert "<strong>curve of one, curve of two:</strong> The response does not depend on the dose, so that" in text
 
 
 def test_the_controls_that_were_asked_for_are_drawn() -> None:

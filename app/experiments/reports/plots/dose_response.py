@@ -67,5 +67,12 @@ def _draw_curve(axes: Axes, wells: WellTable, values: Values, curve: ConditionCu
     axes.minorticks_off()
     axes.set_xlabel(literal(f"dose, {unit}" if unit else "dose (no unit given)"))
     axes.set_xlim(zero / step, highest * step)
-    lowest_shown = min(0.0, float(response.min()))
-    axes.set_ylim(lowest_shown * 1.05, max(float(response.max()) * 1.08, 1e-12))
+    axes.set_ylim(*_limits(float(response.min()), float(response.max())))
+
+
+def _limits(lowest: float, highest: float) -> tuple[float, float]:
+    """From 0 where the responses come near it; else a change by a few percent would be a flat line."""
+    if lowest < highest / 2:
+        return min(0.0, lowest) * 1.05, max(highest * 1.08, 1e-12)
+    margin = 0.08 * (highest - lowest) or 1.0
+    return lowest - margin, highest + margin

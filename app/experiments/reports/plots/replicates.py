@@ -27,7 +27,7 @@ def draw_replicates(wells: WellTable, answer: EndpointEffects) -> Figure | None:
     shown = shown_comparisons(answer.comparisons)
     values = wells.endpoints[answer.endpoint]
     groups = _with_controls(wells, shown)
-    drawn = figure(7.4, 1.1 + 0.33 * len(groups))
+    drawn = figure(7.4, 1.1 + 0.28 * len(groups))
     dots, change = drawn.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     rows = range(len(groups), 0, -1)
     for row, group in zip(rows, groups):
