@@ -19,7 +19,7 @@ _ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 12
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service of its own."""
-    with running(data=tmp_path_factory.mktemp("service") / "data") as service:
+    with running(data=tmp_path_factory.mktemp("service") / "data", experiment_workers=1) as service:
         yield service.url
 
 

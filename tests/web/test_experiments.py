@@ -1,6 +1,7 @@
 """Experiments on the page: from a folder and a layout to a plate, an answer and a report."""
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Iterator
@@ -206,6 +207,9 @@ def test_an_upload_waits_where_the_service_is_full(page: Page, service: str) -> 
 def test_an_image_is_excluded_with_a_reason_and_failures_are_told(page: Page, measured: str) -> None:
     page.goto(f"/#/experiments/{measured}/images?shown=failed")
     expect(page.get_by_role("row", name="p_C01_s1.tif")).to_contain_text("failed")
+    with page.expect_response("**/retry") as retried:
+        page.get_by_role("button", name="Measure 1 failed image again").click()
+    assert retried.value.json() == {"n_images": 1}
     page.goto(f"/#/experiments/{measured}/plate?well=A06")
     page.get_by_text("Exclude this well").click()
     page.get_by_label("Why?").fill("a bubble")
@@ -229,6 +233,21 @@ def test_a_report_that_a_key_must_be_sent_for_looks_as_it_should(page: Page, mea
         report.evaluate("getComputedStyle(document.querySelector('svg path[data-style*=\"fill: #\"]')).fill")
         != "rgb(0, 0, 0)"
     )
+
+
+def test_progress_is_told_with_pace_and_time_left_and_can_be_stopped(page: Page, service: str) -> None:
+    made = make(service, images={"A01.tif": nuclei(2)})
+    now = httpx2.get(f"{service}/experiments/{made}").json()
+    counts = now["images"] | {"waiting": 48, "running": 2, "done": 49, "failed": 1}
+    measuring = now | {"is_started": True, "state": "running", "images": counts}
+    told = json.dumps(measuring | {"images_per_minute": 45.6, "seconds_left": 66.2})
+    events = f"event: progress\ndata: {told}\n\n"
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=events))
+    page.goto(f"/#/experiments/{made}")
+    expect(page.get_by_text("50 of 100 images measured, 46 a minute, about 1 min left, 1 failed")).to_be_visible()
+    page.unroute("**/events")
+    page.get_by_role("button", name="Stop measuring").click()
+    expect(page.get_by_text("Stopped", exact=True)).to_be_visible()
 
 
 def test_it_is_asked_before_an_experiment_is_deleted(page: Page, service: str) -> None:

@@ -1,5 +1,5 @@
 // Wells and images that count for nothing, and why.
-import { ask, pathOf } from "../api.js";
+import { askJson, pathOf } from "../api.js";
 import { html, useState } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { several, when } from "./words.js";
@@ -17,7 +17,7 @@ export function ExcludeForm({ id, what, title, changed }) {
     event.preventDefault();
     const reason = new FormData(event.target).get("reason").trim();
     try {
-      await ask("POST", pathOf("experiments", id, "exclusions"), { json: { ...what, reason } });
+      await askJson("POST", pathOf("experiments", id, "exclusions"), { json: { ...what, reason } });
       changed();
     } catch (refusal) {
       setProblem(refusal);

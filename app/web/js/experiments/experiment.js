@@ -35,16 +35,18 @@ export function Experiment({ id, part, parameters }) {
       ? html`<h1>Experiment</h1><${ProblemTold} problem=${problem} /><p><a href="#/experiments">To all experiments</a></p>`
       : html`<h1>Experiment</h1><p class="muted">Loading...</p>`;
   }
-  // Ask, follow anew, and say what was refused.
+  // Ask, follow anew, and say what was refused; whether it was done.
   const act = async (method, what, options) => {
     setRefusal(null);
     try {
       const response = await ask(method, pathOf("experiments", id, ...what), options);
+      // A connection is free for the next request when its answer has been read.
+      await response.arrayBuffer();
       follow();
-      return response;
+      return true;
     } catch (one) {
       setRefusal(one);
-      return null;
+      return false;
     }
   };
   const isBegun = status.is_started || status.state === "cancelled";
