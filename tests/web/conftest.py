@@ -1,12 +1,20 @@
 """The page in Debian's chromium, against the real service with the shipped model."""
 
 import shutil
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from app.api.keys import new_key
+from app.main import create_app
+from app.settings import Settings
 from benchmarks.service import running
+from tests import fakes
 
 # A busy machine is slow; what is there at once is seen at once all the same.
 _PATIENCE_MS = 30_000
@@ -21,6 +29,22 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service of its own."""
     with running(data=tmp_path_factory.mktemp("service") / "data", experiment_workers=1) as service:
         yield service.url
+
+
+@pytest.fixture
+def service_with_key(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address of a service with the fake predictor that wants a key, and one."""
+    key, line = new_key("alice")
+    (tmp_path / "keys").write_text(line)
+    app = create_app(Settings(api_keys_file=tmp_path / "keys"), fakes.engine())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", key
+    server.should_exit = True
+    thread.join()
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import APIResponse, FilePayload, Locator, Page, expect
+from playwright.sync_api import APIResponse, Browser, FilePayload, Locator, Page, expect
 
 from app.export.encode import encode_labels
 from tests import synthetic
@@ -90,6 +90,26 @@ def test_a_sample_is_seen_counted_and_downloaded(page: Page) -> None:
     page.get_by_text("The same in a terminal").click()
     expect(page.locator("pre").last).to_have_text("karyometer segment fluorescence.tif --output results")
     assert_accessible(page)
+
+
+def test_a_key_is_asked_for_and_reaches_the_pictures_tiles_too(
+    browser: Browser, service_with_key: tuple[str, str]
+) -> None:
+    url, key = service_with_key
+    with browser.new_context(base_url=url) as context, context.new_page() as page:
+        page.goto("/")
+        page.get_by_label("API key").fill(key)
+        with page.expect_navigation():
+            page.get_by_role("button", name="Use it").click()
+        tiles: list[int] = []
+        page.on("response", lambda response: tiles.append(response.status) if "/0_0" in response.url else None)
+        page.get_by_role("button", name="Stained tissue").click()
+        expect(page.locator(".count strong")).to_be_visible()
+        expect(page.locator("canvas.layer").first).to_be_visible()
+        page.wait_for_function(
+            "() => performance.getEntriesByType('resource').some(({ name }) => name.includes('/0_0'))"
+        )
+        assert set(tiles) == {200}
 
 
 def test_choosing_marks_nuclei_in_picture_plots_and_table(page: Page) -> None:

@@ -1,4 +1,5 @@
 // The picture: tiles of the service, and over them the outlines, to zoom and to pan.
+import { credentials } from "../api.js";
 import { loadScript } from "../load.js";
 import { html, useEffect, useRef, useState } from "../preact.js";
 import { drawMarks, drawNuclei } from "./drawing.js";
@@ -61,7 +62,7 @@ class Stage {
     keepStyleAway();
     const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.viewer = new OpenSeadragon.Viewer({
-      element: place, drawer: "canvas", showNavigationControl: false, loadTilesWithAjax: true, visibilityRatio: 0.5,
+      element: place, drawer: "canvas", showNavigationControl: false, loadTilesWithAjax: true, ajaxHeaders: credentials(), visibilityRatio: 0.5,
       maxZoomPixelRatio: 24, minZoomImageRatio: 0.5, imageSmoothingEnabled: true, maxImageCacheCount: 400,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false }, gestureSettingsPen: { clickToZoom: false },
       gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: false },

@@ -1,5 +1,5 @@
 // What this view asks of the service about one image.
-import { ask, askJson, credentials, address } from "../api.js";
+import { address, ask, askJson } from "../api.js";
 import { patiently } from "./patience.js";
 
 /** The options of `POST /segment` that the page offers. */
@@ -68,6 +68,5 @@ export function tiles(preview, options) {
     minLevel: 0,
     maxLevel: preview.n_levels - 1,
     getTileUrl: (level, column, row) => address(`preview/${preview.id}/${level}/${column}_${row}`, only(PLANE, options)).href,
-    ajaxHeaders: credentials(),
   };
 }
