@@ -20,6 +20,7 @@ from app.experiments.reports.report_text import (
     all_warnings,
     answer_sentences,
     change_percent,
+    endpoint_name,
     endpoint_words,
     methods,
     number,
@@ -109,7 +110,7 @@ class Report:
 
 def _plots_of(answer: EndpointEffects, wells: WellTable, end: str) -> Iterator[Plot]:
     """The plots of one endpoint, whose names end in `end`."""
-    words = endpoint_words(answer.endpoint)
+    words = endpoint_name(answer.endpoint)
     shown = "" if len(answer.comparisons) <= MOST_GROUPS else f" The {MOST_GROUPS} with the smallest p are shown."
     if (drawn := draw_replicates(wells, answer)) is not None:
         said = (

@@ -28,10 +28,9 @@ def endpoint_words(endpoint: str) -> str:
     return _WORDS.get(endpoint, endpoint)
 
 
-def _in_a_sentence(endpoint: EndpointEffects) -> str:
-    """The same without the unit, which is of no importance to changes in percent."""
-    known = _WORDS.get(endpoint.endpoint)
-    return endpoint.endpoint if known is None else known.split(",", 1)[0]
+def endpoint_name(endpoint: str) -> str:
+    """The same without the unit, which a sentence about changes in percent does not need."""
+    return _WORDS[endpoint].split(",", 1)[0] if endpoint in _WORDS else endpoint
 
 
 def treatment_words(condition: str, dose: float | None, unit: str | None) -> str:
@@ -111,7 +110,7 @@ def answer_sentences(effects: Effects | None, why_no_effects: str | None) -> tup
     more = f" {left} more endpoints are below." if left else ""
     limits = _limits(shown[0])
     if len(effects.endpoints) > 1:
-        limits = f"For the {_in_a_sentence(shown[0])}, {limits[:1].lower()}{limits[1:]}"
+        limits = f"For the {endpoint_name(shown[0].endpoint)}, {limits[:1].lower()}{limits[1:]}"
     return first + more, limits
 
 
@@ -122,7 +121,7 @@ def answered(effects: Effects) -> dict[str, Any]:
 
 
 def _found(endpoint: EndpointEffects) -> str:
-    words, comparisons = _in_a_sentence(endpoint), endpoint.comparisons
+    words, comparisons = endpoint_name(endpoint.endpoint), endpoint.comparisons
     if not comparisons:
         return f"Nothing could be compared for the {words}; the warnings say why."
     tested = [one for one in comparisons if one.p_adjusted is not None]

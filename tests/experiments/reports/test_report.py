@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.experiments.reports.plots import dose_response
 from app.experiments.reports.report import Report
 from app.experiments.reports.report_text import answer_sentences, methods
 from app.statistics.effects import EffectOptions, effects
@@ -81,6 +82,20 @@ def test_curves_are_drawn_with_their_interval() -> None:
     assert "dose-response.svg" in figures(table, found)
     (_, second) = answer_sentences(found, None)
     assert second.startswith("The EC50 is 35.5 nM for one (95 % interval 32.8 to 38.4) and 3.59 nM for two")
+
+
+@pytest.mark.parametrize(
+    ("doses", "ticks"),
+    [((1.0, 9.0), [1, 2, 5]), ((0.3, 20.0), [0.5, 1, 2, 5, 10, 20]), ((0.001, 10_000.0), [0.001, 0.1, 10, 1000])],
+)
+def test_the_doses_can_be_read(doses: tuple[float, float], ticks: list[float]) -> None:
+    assert dose_response._ticks(*doses) == pytest.approx(ticks)
+
+
+def test_a_small_fall_is_no_flat_line() -> None:
+    low, high = dose_response._limits(165.0, 190.0)
+    assert 155 < low < 165 < 190 < high < 200
+    assert dose_response._limits(10.0, 200.0)[0] == 0
 
 
 def test_several_endpoints_have_figures_each() -> None:

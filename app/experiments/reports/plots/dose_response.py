@@ -61,13 +61,21 @@ def _draw_curve(axes: Axes, wells: WellTable, values: Values, curve: ConditionCu
     axes.set_title(f"{literal(curve.condition, 24)}\n{literal(said)}", loc="left", fontsize=10, color=INK)
     styled(axes)
     axes.axvline(zero * step, color=GREY, linewidth=0.6, linestyle=":")
-    first, last = math.ceil(math.log10(lowest) - 1e-9), math.floor(math.log10(highest) + 1e-9)
-    powers = range(first, last + 1, max(1, (last - first) // 3))
-    axes.set_xticks([zero, *(10.0**power for power in powers)], ["0", *(f"{10.0**power:g}" for power in powers)])
+    ticks = _ticks(lowest, highest)
+    axes.set_xticks([zero, *ticks], ["0", *(f"{tick:g}" for tick in ticks)])
     axes.minorticks_off()
     axes.set_xlabel(literal(f"dose, {unit}" if unit else "dose (no unit given)"))
     axes.set_xlim(zero / step, highest * step)
     axes.set_ylim(*_limits(float(response.min()), float(response.max())))
+
+
+def _ticks(lowest: float, highest: float) -> list[float]:
+    """A few powers of ten between the doses; of doses that are closer together twice and five times these too."""
+    first, last = math.ceil(math.log10(lowest) - 1e-9), math.floor(math.log10(highest) + 1e-9)
+    if last - first >= 2:
+        return [10.0**power for power in range(first, last + 1, max(1, (last - first) // 3))]
+    steps = (factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5))
+    return [step for step in steps if lowest * (1 - 1e-9) <= step <= highest * (1 + 1e-9)]
 
 
 def _limits(lowest: float, highest: float) -> tuple[float, float]:
