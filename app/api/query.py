@@ -32,9 +32,11 @@ async def known_options(request: Request) -> None:
 
 def _options(dependant: Dependant) -> set[str]:
     """What a route and all that it depends on take from the query string."""
-    known = set().union(*map(_options, dependant.dependencies))
+    known: set[str] = set().union(*map(_options, dependant.dependencies))
     for parameter in dependant.query_params:
         kind = parameter.field_info.annotation
-        is_model = isinstance(kind, type) and issubclass(kind, BaseModel)
-        known |= set(kind.model_fields) if is_model else {parameter.alias}
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            known |= set(kind.model_fields)
+        else:
+            known.add(parameter.alias)
     return known

@@ -103,7 +103,7 @@ def measure_plane(
         )
     size = pixel_size(decoded, options)
     if options.exclude_border:
-        labels = select(labels, 0, exclude_border=True)
+        labels = select(labels, 0, at_edge(decoded.image, decoded.padding))
     with timed(timing_ms, "measure"):
         confidence = model.card.calibration.confidence
         measured = measure(labels, decoded.image, decoded.channels, None, confidence, size, decoded.padding)
