@@ -3,19 +3,16 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from app.api.keys import new_key
 from app.batch import evaluate_files, mean_scores, segment_files, told
-from app.command_line import command_line
+from app.command_line import api_key, command_line, effect_options, segmentation_options
 from app.engine.engine import Engine
 from app.errors import KaryometerError, OptionError, OutputError
 from app.experiments.folder import DATA_NAME, measure_folder
@@ -25,13 +22,12 @@ from app.inference.model_card import read_model_card
 from app.logs import JsonFormatter
 from app.main import create_app
 from app.memory import keep_freed_memory
-from app.options import SegmentationOptions
 from app.reading.pairing import pair_masks
 from app.reading.sources import Failure, Found, find_images
 from app.server import serve
 from app.settings import Settings
 from app.start import open_engine
-from app.statistics.effects import EffectOptions
+from app.temporary import temporary_folder
 from app.watch.memory import Memory, memory_path
 from app.watch.remote import RemoteService
 from app.watch.watch import Watch
@@ -68,7 +64,7 @@ def _compare(options: argparse.Namespace) -> int:
             options.table,
             options.layout,
             options.output,
-            _effect_options(options),
+            effect_options(options),
             positive=options.positive,
             dose_unit=options.dose_unit,
         )
@@ -81,19 +77,8 @@ def _compare(options: argparse.Namespace) -> int:
     return 0 if found.effects else SOME_FAILED
 
 
-def _effect_options(options: argparse.Namespace) -> EffectOptions:
-    return EffectOptions(
-        endpoints=tuple(options.endpoint or ["count"]),
-        control=options.control,
-        replicate=options.replicate,
-        block=options.block,
-        correction=options.correction,
-        test=options.test,
-    )
-
-
 def _segment(options: argparse.Namespace) -> int:
-    chosen = _segmentation_options(options)
+    chosen = segmentation_options(options)
     output: Path = options.output
     found = find_images(options.paths, besides=output)
     _tell_left_out(found)
@@ -116,7 +101,7 @@ def _segment(options: argparse.Namespace) -> int:
 
 
 def _experiment(options: argparse.Namespace) -> int:
-    chosen = _segmentation_options(options)
+    chosen = segmentation_options(options)
     settings = Settings.from_environment()
     settings = settings.model_copy(
         update={
@@ -127,7 +112,7 @@ def _experiment(options: argparse.Namespace) -> int:
             "keep_days": None,
         }
     )
-    with _output_folder(options.output, options.resume):
+    with _output_folder(options.output, options.resume), temporary_folder():
         measured = measure_folder(
             settings,
             options.folder,
@@ -138,7 +123,7 @@ def _experiment(options: argparse.Namespace) -> int:
             options.output,
             options.format,
             options.names,
-            _effect_options(options),
+            effect_options(options),
         )
     _tell_failures(measured.failures)
     if options.json:
@@ -160,7 +145,7 @@ def _experiment(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    chosen = _segmentation_options(options)
+    chosen = segmentation_options(options)
     found = find_images([options.images])
     _tell_left_out(found)
     masks = find_images([options.masks], results=True)
@@ -193,7 +178,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _watch(options: argparse.Namespace) -> int:
     folder = options.folder.resolve()
-    service = RemoteService(options.server, _api_key(options.key_file))
+    service = RemoteService(options.server, api_key(options.key_file))
     name = options.name or folder.name
     memory = Memory(memory_path(service.address, folder, options.experiment or name))
     layout = options.layout and options.layout.resolve()
@@ -207,16 +192,6 @@ def _watch(options: argparse.Namespace) -> int:
     ).run()
     logger.info("The experiment is closed; %d files were sent and %d were not taken.", report.n_taken, report.n_left)
     return SOME_FAILED if report.n_left else 0
-
-
-def _api_key(path: Path | None) -> str | None:
-    """The key in a file, or that of the environment, where no other user of the machine sees it."""
-    if path is None:
-        return os.environ.get("KARYOMETER_API_KEY") or None
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise OptionError(f"--key-file names {path}, which is not a text file to read.") from exc
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -248,19 +223,6 @@ def _key(options: argparse.Namespace) -> int:
     sys.stderr.write(f"{key}\n")
     _print(line)
     return 0
-
-
-def _segmentation_options(options: argparse.Namespace) -> SegmentationOptions:
-    if options.workers < 1:
-        raise OptionError("--workers takes a whole number from 1.")
-    given = {name: getattr(options, name) for name in SegmentationOptions.model_fields}
-    try:
-        return SegmentationOptions.model_validate({name: value for name, value in given.items() if value is not None})
-    except ValidationError as exc:
-        error = exc.errors()[0]
-        name = str(error["loc"][0])
-        values = (SegmentationOptions.model_fields[name].description or "").partition(": ")[0]
-        raise OptionError(f"--{name.replace('_', '-')} does not take {error['input']!r}; give {values}.") from exc
 
 
 @contextmanager
@@ -300,8 +262,10 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _engine(options: argparse.Namespace) -> AbstractContextManager[Engine]:
-    return open_engine(Settings.from_environment(), options.workers, options.model)
+@contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[Engine]:
+    with temporary_folder(), open_engine(Settings.from_environment(), options.workers, options.model) as engine:
+        yield engine
 
 
 def _print(line: Any) -> None:

@@ -1,19 +1,22 @@
-"""The options of the command `karyometer`, command by command."""
+"""The options of the command `karyometer`, command by command, and what they ask for."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TypeAlias, get_args
 
 import shtab
+from pydantic import ValidationError
 
 from app import __version__
+from app.errors import OptionError
 from app.experiments.rendering import TableFormat
 from app.experiments.tables import Names
 from app.export.formats import FileFormat
 from app.options import SegmentationOptions
 from app.reading.pairing import HOW_PAIRED
 from app.settings import Settings
-from app.statistics.effects import Correction, Test
+from app.statistics.effects import Correction, EffectOptions, Test
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -39,6 +42,54 @@ def command_line() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_key(commands)
     return parser
+
+
+def segmentation_options(options: argparse.Namespace) -> SegmentationOptions:
+    """How images are measured, of a command that does so.
+
+    Raises
+    ------
+    OptionError
+        One of them has a value that it cannot have.
+    """
+    if options.workers < 1:
+        raise OptionError("--workers takes a whole number from 1.")
+    given = {name: getattr(options, name) for name in SegmentationOptions.model_fields}
+    try:
+        return SegmentationOptions.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        name = str(error["loc"][0])
+        values = (SegmentationOptions.model_fields[name].description or "").partition(": ")[0]
+        raise OptionError(f"--{name.replace('_', '-')} does not take {error['input']!r}; give {values}.") from exc
+
+
+def effect_options(options: argparse.Namespace) -> EffectOptions:
+    """What is compared, of a command that does so."""
+    return EffectOptions(
+        endpoints=tuple(options.endpoint or ["count"]),
+        control=options.control,
+        replicate=options.replicate,
+        block=options.block,
+        correction=options.correction,
+        test=options.test,
+    )
+
+
+def api_key(path: Path | None) -> str | None:
+    """The key in a file, or that of the environment, where no other user of the machine sees it.
+
+    Raises
+    ------
+    OptionError
+        The file cannot be read.
+    """
+    if path is None:
+        return os.environ.get("KARYOMETER_API_KEY") or None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise OptionError(f"--key-file names {path}, which is not a text file to read.") from exc
 
 
 def _work(machine: argparse.ArgumentParser) -> argparse.ArgumentParser:

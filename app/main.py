@@ -37,6 +37,7 @@ from app.api.experiment_state import Experiments
 from app.api.keys import required_keys
 from app.api.meter import Quota
 from app.api.preview_store import PreviewStore
+from app.api.query import known_options
 from app.batch import told
 from app.engine.engine import Engine
 from app.errors import ModelError, SettingsError
@@ -119,7 +120,7 @@ def create_app(
         experiment_effects.router,
     )
     for router in (*measuring, previews.router, *of_experiments, model.router, metrics.router):
-        app.include_router(router, dependencies=[Depends(keys)] if keys else [])
+        app.include_router(router, dependencies=[*([Depends(keys)] if keys else []), Depends(known_options)])
     app.include_router(health.router)
 
     documentation.describe_by_example(app)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,23 @@ def test_a_second_run_into_one_folder_is_refused_while_the_first_is_at_work(
     first.communicate()
     # Nothing is left to be cleaned up.
     assert main(arguments) == 0
+
+
+def test_temporary_files_are_in_one_folder_that_goes_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(*_: object) -> Any:
+        used.append(Path(tempfile.gettempdir()))
+        return nullcontext(engine())
+
+    used: list[Path] = []
+    monkeypatch.setattr(cli, "open_engine", opened)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "well.png").write_bytes(png(picture(discs((20, 20), (10, 10, 5)))))
+    assert main(["segment", str(tmp_path / "well.png"), "--output", str(tmp_path / "results")]) == 0
+    assert [folder.parent for folder in used] == [tmp_path / "temporary"]
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_what_a_system_left_in_a_folder_is_no_result(

@@ -16,15 +16,12 @@ from app.api.admission import Ticket
 from app.errors import (
     MalformedUploadError,
     MissingPartError,
-    OptionError,
     UnknownPartError,
     UnsupportedImageError,
     UploadTooLargeError,
     UploadTooSlowError,
 )
 
-# Options that take several values, of all doors.
-REPEATABLE = ("include", "endpoint")
 MAX_LENGTH_DIGITS = 19
 
 
@@ -54,12 +51,10 @@ class Part(NamedTuple):
 
 
 async def read_form(request: Request, ticket: Ticket, form: Form) -> dict[str, Part]:
-    """Read a multipart or raw body, in memory, up to the limit; an option that is there twice is refused before.
+    """Read a multipart or raw body, in memory, up to the limit.
 
     Raises
     ------
-    OptionError
-        An option that takes one value is there twice.
     UploadError
         Too large, too slow, malformed, or not the expected parts.
     BusyError
@@ -67,9 +62,6 @@ async def read_form(request: Request, ticket: Ticket, form: Form) -> dict[str, P
     UnsupportedImageError
         Neither multipart nor a content type of the form.
     """
-    names = [name for name, _ in request.query_params.multi_items() if name not in REPEATABLE]
-    if len(set(names)) < len(names):
-        raise OptionError("An option that takes one value is in the query string more than once; leave one of them.")
     async with in_time(request, form.parts[0]):
         return await _read(request, ticket, form)
 

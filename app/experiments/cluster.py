@@ -3,7 +3,8 @@
 import logging
 import queue
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,10 +14,12 @@ import cv2
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, WorkerPlugin, get_worker
 
+from app.engine.engine import Engine
 from app.experiments.worker import ClusterLostError, Ended, Job, Outcome, Worker, leave_the_processor_to_requests
 from app.machine import available_cores
 from app.settings import Settings
 from app.start import open_engine
+from app.temporary import temporary_folder
 
 logger = logging.getLogger(__name__)
 # It tells of each connection.
@@ -219,11 +222,17 @@ class _EnginePlugin(WorkerPlugin):
         leave_the_processor_to_requests()
         cv2.setNumThreads(1)
         settings = self._settings or Settings.from_environment()
-        opened = partial(open_engine, settings, n_decoders=1, n_threads=1)
-        self.worker = Worker(opened, settings.data / "files")
+        self.worker = Worker(partial(_opened, settings), settings.data / "files")
 
     def teardown(self, worker: Any) -> None:
         self.worker.close()
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Engine]:
+    """The engine of a worker; what a killed one leaves behind is removed when the next begins."""
+    with temporary_folder(), open_engine(settings, n_decoders=1, n_threads=1) as engine:
+        yield engine
 
 
 def _measure(job: Job) -> Outcome:

@@ -9,7 +9,8 @@ from typing import BinaryIO, Literal, NamedTuple
 from app.errors import KaryometerError, OptionError, UnreadableImageError, UploadTooLargeError
 from app.experiments.layouts.fields import is_sidecar
 from app.experiments.store import Store
-from app.reading.sources import IMAGE_ENDINGS, result_name
+from app.reading.result_name import result_name
+from app.reading.sources import IMAGE_ENDINGS
 
 _MOST_ENTRIES = 100_000
 _LONGEST_NAME = 500

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from app.errors import OptionError
+from app.reading.result_name import result_name
 
 # Those after ".zarr.zip" are TIFFs that microscopes and slide scanners write.
 IMAGE_ENDINGS = (
@@ -35,8 +36,6 @@ _OF_SYSTEMS = frozenset(
         "system volume information",
     )
 )
-# A table's field that begins so is run as a formula by spreadsheets.
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
 # What is not there, as behind a broken link, is an image too: that it cannot be read is told with its name.
 _READABLE = (stat.S_IFREG, stat.S_IFDIR, 0)
 # MetaXpress writes one beside each image, with a number of its own in its name.
@@ -132,21 +131,6 @@ def find_images(paths: Sequence[str], besides: Path | None = None, results: bool
         left_out = f" {found.told}." if found.told else ""
         raise OptionError(f"There are no images here.{unread}{left_out} Karyometer reads {', '.join(IMAGE_ENDINGS)}.")
     return found
-
-
-def result_name(path: str) -> str:
-    r"""What an image is called in the results: its path below the folder named, as text that every program can take.
-
-    Bytes that are no UTF-8 become `%XX`, as in addresses. What a spreadsheet would run as a formula begins with `./`,
-    which names the same file.
-
-    Examples
-    --------
-    >>> result_name("day 1/caf\udce9.tif"), result_name("=1+1.tif")
-    ('day 1/caf%E9.tif', './=1+1.tif')
-    """
-    name = re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", path)
-    return f"./{name}" if name.startswith(_FORMULA_SIGNS) else name
 
 
 class _Search:

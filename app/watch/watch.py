@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from app.errors import OptionError, ServerError
-from app.reading.sources import result_name
+from app.reading.result_name import result_name
 from app.watch.files import ChangedError, Listing, Settling, Stamp, UnreadableError, list_files, read_unchanged
 from app.watch.memory import CONFLICT, TAKEN, Memory, Sent
 from app.watch.remote import Answer, LaterError, RemoteService

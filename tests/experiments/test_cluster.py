@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ def test_a_worker_that_is_killed_gives_its_images_back(tmp_path: Path) -> None:
         deadline = time.monotonic() + 120
         while not cluster.room() and time.monotonic() < deadline:
             cluster.wait(0.2)
-        # Another process has taken its place.
+        # Another process has taken its place, with a folder of its own for temporary files.
+        assert {Path(path).name[:11] for path in cluster._client.run(tempfile.gettempdir).values()} == {"karyometer-"}
         assert cluster.submit(job, is_suspect=True)
         assert cluster.room() == 0
         (one,) = _all_ended(cluster, 1)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import OptionError
-from app.reading.sources import IMAGE_ENDINGS, RECORD_ENDING, find_images, result_name
+from app.reading.result_name import result_name
+from app.reading.sources import IMAGE_ENDINGS, RECORD_ENDING, find_images
 
 # Of a file system that takes any bytes but these.
 names = (
