@@ -84,8 +84,10 @@ def test_from_an_empty_page_to_an_answer_and_a_report(page: Page, tmp_path: Path
     page.get_by_role("gridcell", name="B02, taxol 10 nM, Number of nuclei 5").click()
     expect(page.get_by_text("5 nuclei in 1 image")).to_be_visible()
     page.get_by_role("button", name="Open plate 7/p_B02_s1.tif, 5 nuclei").click()
-    expect(page.get_by_alt_text("plate 7/p_B02_s1.tif with the outlines of its nuclei")).to_be_visible()
-    page.keyboard.press("Escape")
+    expect(page.get_by_label("plate 7/p_B02_s1.tif with the outlines of its nuclei")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_text("5 nuclei", exact=True)).to_be_visible()
+    assert found_by_axe(page) == []
+    page.get_by_role("button", name="Close").click()
 
     page.get_by_role("link", name="Answer").click()
     expect(page.get_by_text("taxol 10 nM changed the number of nuclei: -")).to_be_visible()
