@@ -301,7 +301,11 @@ LOGIC = {
         {"condition": "c", "dose": "several", "dose_unit": "", "control": "", "replicate": ""},
     ),
     "powers of ten": ("axis.js", "m.logTicks(0.1, 100)", [0.1, 1, 10, 100]),
-    "words for a shell": ("downloads.js", "[m.quoted('w1'), m.quoted(\"it's\")]", ["w1", "'it'\\''s'"]),
+    "the line for a shell": (
+        "downloads.js",
+        "m.experimentLine({options: {scale: 'auto', min_area_px: 9}, nuclear_channel: 'w 1', layout: 'a.csv'})",
+        "karyometer experiment FOLDER --layout layout.csv --nuclear-channel 'w 1' --min-area-px 9 --output results",
+    ),
     "a well of any plate is excluded": (
         "exclusions.js",
         "m.exclusionOf([{plate: null, well: 'A01', image: null, reason: 'r'}], {plate: 'p', well: 'A01'}).reason",
