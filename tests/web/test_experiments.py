@@ -206,6 +206,24 @@ def test_an_upload_waits_where_the_service_is_full(page: Page, service: str) -> 
     expect(page.get_by_text("1 file is here.")).to_be_visible()
 
 
+@pytest.fixture
+def unmarked(service: str, measured: str) -> Iterator[str]:
+    """The measured plate, whose layout does not say what the control is."""
+    layout = f"{service}/experiments/{measured}/layout"
+    unmarked = "\n".join(line.rpartition(",")[0] for line in LAYOUT.splitlines())
+    httpx2.put(layout, content=unmarked).raise_for_status()
+    yield measured
+    httpx2.put(layout, content=LAYOUT).raise_for_status()
+
+
+def test_the_control_is_asked_for_where_the_layout_names_none(page: Page, unmarked: str) -> None:
+    page.goto(f"/#/experiments/{unmarked}/answer")
+    expect(page.get_by_text("Which wells are untreated?")).to_be_visible()
+    page.get_by_role("combobox", name="Control").select_option("DMSO")
+    expect(page.get_by_text("taxol 10 nM changed the number of nuclei: -")).to_be_visible()
+    assert page.url.endswith("control=DMSO")
+
+
 def test_an_image_is_excluded_with_a_reason_and_failures_are_told(page: Page, measured: str) -> None:
     page.goto(f"/#/experiments/{measured}/images?shown=failed")
     expect(page.get_by_role("row", name="p_C01_s1.tif")).to_contain_text("failed")
