@@ -84,8 +84,10 @@ def test_from_an_empty_page_to_an_answer_and_a_report(page: Page, tmp_path: Path
     page.get_by_role("gridcell", name="B02, taxol 10 nM, Number of nuclei 5").click()
     expect(page.get_by_text("5 nuclei in 1 image")).to_be_visible()
     page.get_by_role("button", name="Open plate 7/p_B02_s1.tif, 5 nuclei").click()
-    expect(page.get_by_alt_text("plate 7/p_B02_s1.tif with the outlines of its nuclei")).to_be_visible()
-    page.keyboard.press("Escape")
+    expect(page.get_by_label("plate 7/p_B02_s1.tif with the outlines of its nuclei")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_text("5 nuclei", exact=True)).to_be_visible()
+    assert found_by_axe(page) == []
+    page.get_by_role("button", name="Close").click()
 
     page.get_by_role("link", name="Answer").click()
     expect(page.get_by_text("taxol 10 nM changed the number of nuclei: -")).to_be_visible()
@@ -204,6 +206,24 @@ def test_an_upload_waits_where_the_service_is_full(page: Page, service: str) -> 
     expect(page.get_by_text("1 file is here.")).to_be_visible()
 
 
+@pytest.fixture
+def unmarked(service: str, measured: str) -> Iterator[str]:
+    """The measured plate, whose layout does not say what the control is."""
+    layout = f"{service}/experiments/{measured}/layout"
+    unmarked = "\n".join(line.rpartition(",")[0] for line in LAYOUT.splitlines())
+    httpx2.put(layout, content=unmarked).raise_for_status()
+    yield measured
+    httpx2.put(layout, content=LAYOUT).raise_for_status()
+
+
+def test_the_control_is_asked_for_where_the_layout_names_none(page: Page, unmarked: str) -> None:
+    page.goto(f"/#/experiments/{unmarked}/answer")
+    expect(page.get_by_text("Which wells are untreated?")).to_be_visible()
+    page.get_by_role("combobox", name="Control").select_option("DMSO")
+    expect(page.get_by_text("taxol 10 nM changed the number of nuclei: -")).to_be_visible()
+    assert page.url.endswith("control=DMSO")
+
+
 def test_an_image_is_excluded_with_a_reason_and_failures_are_told(page: Page, measured: str) -> None:
     page.goto(f"/#/experiments/{measured}/images?shown=failed")
     expect(page.get_by_role("row", name="p_C01_s1.tif")).to_contain_text("failed")
@@ -299,7 +319,11 @@ LOGIC = {
         {"condition": "c", "dose": "several", "dose_unit": "", "control": "", "replicate": ""},
     ),
     "powers of ten": ("axis.js", "m.logTicks(0.1, 100)", [0.1, 1, 10, 100]),
-    "words for a shell": ("downloads.js", "[m.quoted('w1'), m.quoted(\"it's\")]", ["w1", "'it'\\''s'"]),
+    "the line for a shell": (
+        "downloads.js",
+        "m.experimentLine({options: {scale: 'auto', min_area_px: 9}, nuclear_channel: 'w 1', layout: 'a.csv'})",
+        "karyometer experiment FOLDER --layout layout.csv --nuclear-channel 'w 1' --min-area-px 9 --output results",
+    ),
     "a well of any plate is excluded": (
         "exclusions.js",
         "m.exclusionOf([{plate: null, well: 'A01', image: null, reason: 'r'}], {plate: 'p', well: 'A01'}).reason",

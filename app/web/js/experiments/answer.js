@@ -23,7 +23,8 @@ export function Answer({ status, parameters }) {
   const asked = Object.fromEntries(ASKED.map((name) => [name, parameters.get(name) ?? ""]));
   const { done } = status.images;
   const isMeasuring = ["open", "running"].includes(status.state);
-  const effects = useAsked(done && status.layout ? pathOf("experiments", status.id, "effects") : null, asked);
+  const hasControl = Boolean(asked.control) || wells?.some(({ control }) => control === "negative");
+  const effects = useAsked(done && hasControl ? pathOf("experiments", status.id, "effects") : null, asked);
   // While images are measured it is asked again by hand alone: each answer takes a while.
   useEffect(() => {
     if (!isMeasuring && effects.data) effects.again();
@@ -43,8 +44,9 @@ export function Answer({ status, parameters }) {
     <${Question} wells=${wells} asked=${asked} see=${see} />
     ${isMeasuring && html`
       <p class="told">Measuring goes on; this is the answer of the images until now. <button type="button" onClick=${effects.again}>Ask again</button></p>`}
+    ${!hasControl && html`<p class="told">Which wells are untreated? Choose their condition as the control, or mark them in the layout.</p>`}
     <div class="answer" aria-live="polite" aria-busy=${String(effects.isAsking)}>
-      ${effects.isAsking && !effects.data && html`<p class="muted">Comparing...</p>`}
+      ${hasControl && effects.isAsking && !effects.data && html`<p class="muted">Comparing...</p>`}
       <${ProblemTold} problem=${effects.problem} />
       ${effects.data && html`<section class="card"><p class="sentence">${effects.data.answer}</p><p>${effects.data.limits}</p></section>`}
     </div>

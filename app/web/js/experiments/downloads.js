@@ -1,5 +1,6 @@
 // Report, tables, and the commands that give the same.
 import { address, ask, key, pathOf } from "../api.js";
+import { quoted } from "../images/commands.js";
 import { html, useState } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { saveAsked } from "../save.js";
@@ -100,9 +101,6 @@ function Command({ text }) {
     </div>
   `;
 }
-
-/** A word that a shell takes as it is. */
-export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** `karyometer experiment` with this experiment's options. */
 export function experimentLine({ options, nuclear_channel: channel, layout }) {

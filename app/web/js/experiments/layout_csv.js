@@ -1,4 +1,5 @@
 // Layouts as text: what each well got.
+import { field } from "../images/csv.js";
 import { plateSize, wellName } from "./wells.js";
 
 const COLUMNS = ["plate", "well", "condition", "dose", "dose_unit", "replicate", "control"];
@@ -6,13 +7,8 @@ const COLUMNS = ["plate", "well", "condition", "dose", "dose_unit", "replicate",
 const MEASURED = "n_images";
 
 /** Rows as CSV. */
-export function csvOf(columns, rows) {
-  const cell = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  return [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(cell).join(",")}\n`).join("");
-}
+export const csvOf = (columns, rows) =>
+  [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(field).join(",")}\n`).join("");
 
 /** The layout of a table of wells, with all columns that it has; wells without a condition have no line. */
 export function layoutOf(wells) {

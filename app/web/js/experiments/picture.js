@@ -1,8 +1,7 @@
 // One image of an experiment, large, with its outlines and what is known of it.
 import { pathOf } from "../api.js";
-import { BlobImage } from "../blob_image.js";
 import { Dialog } from "../dialog.js";
-import { html, useState } from "../preact.js";
+import { html, useEffect, useState } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { saveAsked } from "../save.js";
 import { ExcludeForm, exclusionOf } from "./exclusions.js";
@@ -20,20 +19,19 @@ const FORMATS = {
 /** Where an image's result is. */
 export const imagePath = (id, name) => pathOf("experiments", id, "images", name);
 
-/** A dialog with one of several images; arrows lead to the next. */
+/** A dialog with one of several images, and the way to the next. */
 export function Picture({ status, images, name, exclusions, changed, onSee, onClose }) {
   const [problem, setProblem] = useState(null);
-  const [isFull, setFull] = useState(false);
+  const [Viewer, setViewer] = useState(null);
+  useEffect(() => {
+    // The viewer is much, and only some look at pictures.
+    import("./viewer.js").then((loaded) => setViewer(() => loaded.Viewer));
+  }, []);
   const seen = images.filter(({ state }) => state === "done");
   const at = seen.findIndex(({ image }) => image === name);
   const image = seen[at];
   if (!image) return null;
   const step = (by) => onSee(seen[(at + by + seen.length) % seen.length].image);
-  const onKeyDown = (event) => {
-    if (event.target.matches("input, textarea, select")) return;
-    if (event.key === "ArrowLeft") step(-1);
-    if (event.key === "ArrowRight") step(1);
-  };
   const reason = exclusionOf(exclusions, image)?.reason;
   const path = imagePath(status.id, name);
   const save = (format) => {
@@ -42,24 +40,22 @@ export function Picture({ status, images, name, exclusions, changed, onSee, onCl
   };
   return html`
     <${Dialog} title=${name} onClose=${onClose} className="picture">
-      <div onKeyDown=${onKeyDown}>
-        <p role="status">${several(image.count, "nucleus", "nuclei")}${image.well ? ` in ${image.well}` : ""}${seen.length > 1 ? `, image ${at + 1} of ${seen.length}` : ""}</p>
-        ${image.warnings.map(({ message }) => html`<p class="told">${message}</p>`)}
-        ${reason && html`<p class="told">Excluded: ${reason}</p>`}
-        <div class=${`large-picture ${isFull ? "full" : ""}`} tabindex="0" role="group" aria-label="The picture">
-          <${BlobImage} key=${name} path=${path} parameters=${{ format: "overlay" }} alt=${`${name} with the outlines of its nuclei`} />
-        </div>
-        <div class="row">
-          ${seen.length > 1 && html`<button type="button" onClick=${() => step(-1)}>← Previous</button><button type="button" onClick=${() => step(1)}>Next →</button>`}
-          <button type="button" aria-pressed=${String(isFull)} onClick=${() => setFull(!isFull)}>Full size</button>
-          <label>Save <select value="" onChange=${({ target }) => (save(target.value), (target.value = ""))}>
-            <option value="" disabled>choose a format</option>
-            ${Object.entries(FORMATS).map(([format, [words]]) => html`<option value=${format}>${words}</option>`)}
-          </select></label>
-        </div>
-        <${ProblemTold} problem=${problem} />
-        ${!image.excluded && html`<${ExcludeForm} id=${status.id} what=${{ image: name }} title="Exclude this image" changed=${changed} />`}
+      <div class="row">
+        <span role="status">
+          ${several(image.count, "nucleus", "nuclei")}${image.well ? ` in ${image.well}` : ""}${seen.length > 1 ? `, image ${at + 1} of ${seen.length}` : ""}
+        </span>
+        ${seen.length > 1 && html`
+          <button type="button" onClick=${() => step(-1)}>← Previous</button><button type="button" onClick=${() => step(1)}>Next →</button>`}
+        <label>Save <select value="" onChange=${({ target }) => (save(target.value), (target.value = ""))}>
+          <option value="" disabled>choose a format</option>
+          ${Object.entries(FORMATS).map(([format, [words]]) => html`<option value=${format}>${words}</option>`)}
+        </select></label>
       </div>
+      ${image.warnings.map(({ message }) => html`<p class="told">${message}</p>`)}
+      ${reason && html`<p class="told">Excluded: ${reason}</p>`}
+      <${ProblemTold} problem=${problem} />
+      ${Viewer ? html`<${Viewer} key=${path} path=${path} name=${name} options=${status.options} />` : html`<p class="muted">Loading...</p>`}
+      ${!image.excluded && html`<${ExcludeForm} id=${status.id} what=${{ image: name }} title="Exclude this image" changed=${changed} />`}
     <//>
   `;
 }

@@ -3,7 +3,7 @@
 const BOX = ["bbox_row_min_px", "bbox_col_min_px", "bbox_row_max_px", "bbox_col_max_px"];
 
 /** A field of CSV (RFC 4180). */
-const field = (value) => {
+export const field = (value) => {
   const text = value === null || value === undefined ? "" : typeof value === "boolean" ? String(Number(value)) : String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
