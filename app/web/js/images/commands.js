@@ -1,6 +1,6 @@
 // The same without the page: lines for a terminal.
 import { address, key } from "../api.js";
-import { html } from "../preact.js";
+import { html, useState } from "../preact.js";
 
 /** A word of a shell's line; quoted where it must be. */
 export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
@@ -33,7 +33,17 @@ export function Commands({ item, options }) {
     ${item.isCorrected && html`<p class="muted">These lines make the result before your corrections. Download the label image to keep those.</p>`}
     ${lines.map((line) => html`
       <pre tabindex="0" aria-label="Command"><code>${line}</code></pre>
-      <button onClick=${() => navigator.clipboard?.writeText(line)}>Copy</button>
+      <${Copy} text=${line} />
     `)}
   `;
+}
+
+function Copy({ text }) {
+  const [isDone, setDone] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setDone(true);
+  };
+  // Browsers give pages a clipboard only where nobody can listen.
+  return navigator.clipboard ? html`<button onClick=${copy}>${isDone ? "Copied" : "Copy"}</button>` : null;
 }

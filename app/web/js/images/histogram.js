@@ -27,7 +27,7 @@ export function Histogram({ rows, name, marks }) {
   const chosen = new Array(counts.length).fill(0);
   for (const row of known) if (marks.chosen.has(row.id)) chosen[Math.min(counts.length - 1, Math.floor((row[name] - low) / width))] += 1;
   const choose = ([from, to], event) =>
-    marks.choose(known.filter((row) => row[name] >= from && row[name] <= to).map((row) => row.id), { toggle: event?.shiftKey, from: "plot" });
+    marks.choose(known.filter((row) => row[name] >= from && row[name] <= to).map((row) => row.id), { toggle: event ? marks.adds(event) : false, from: "plot" });
   const draw = ({ ctx, valToPos }) => {
     const bars = (heights, fill) => {
       ctx.fillStyle = fill;

@@ -43,7 +43,7 @@ export function Numbers({ item, pixelSize, onPixelSize }) {
       <form class="pixel" onSubmit=${set}>
         <label>
           Size of a pixel
-          <input name="pixel_size_um" type="number" min="0.0001" max="10" step="any" placeholder=${known ?? "unknown"} value=${pixelSize ?? ""} />
+          <input key=${pixelSize} name="pixel_size_um" type="number" min="0.0001" max="10" step="any" placeholder=${known ?? "unknown"} defaultValue=${pixelSize ?? ""} />
           µm
         </label>
         <button>Set</button>

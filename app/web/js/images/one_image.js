@@ -8,7 +8,7 @@ import { Histogram } from "./histogram.js";
 import { Look } from "./look.js";
 import { Marks } from "./marks.js";
 import { Numbers } from "./numbers.js";
-import { Options } from "./options.js";
+import { Options, Planes } from "./options.js";
 import { Picture } from "./picture.js";
 import { isUnderWay } from "./queue.js";
 import { Scatter } from "./scatter.js";
@@ -38,7 +38,7 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
   return html`
     <div class="one">
       <div class="left">
-        <${Look} look=${look} onChange=${onLook}><${Legend} item=${item} /><//>
+        <${Look} look=${look} onChange=${onLook}><${Planes} options=${options} preview=${preview} onChange=${onOptions} /><${Legend} item=${item} /><//>
         <div class="stage">
           ${preview && html`<${Picture} preview=${preview} options=${options} found=${found} look=${look} marks=${marks} truth=${truth} pen=${pen} label=${label} onLost=${again} />`}
           ${!preview && !problem && html`<p class="muted">The picture is loaded...</p>`}
@@ -50,7 +50,7 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
       <div class="right">
         <${Progress} item=${item} queue=${queue} />
         <${Numbers} item=${item} pixelSize=${options.pixel_size_um} onPixelSize=${(um) => onOptions({ pixel_size_um: um })} />
-        <details class="card"><summary>Options</summary><${Options} options=${options} preview=${preview} onChange=${onOptions} /></details>
+        <details class="card"><summary>Options</summary><${Options} options=${options} isCorrected=${item.isCorrected} onAnew=${() => queue.again(item)} onChange=${onOptions} /></details>
         ${found && found.count > 0 && html`
           <section class="card" aria-label="Plots">
             <h2>Areas</h2>
@@ -60,7 +60,7 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
           </section>
         `}
         <details class="card" open=${Boolean(item.truth)}><summary>Compare with a ground truth</summary><${Truth} item=${item} sample=${state.sample} onTruth=${(mask) => (queue.set(item, { truth: mask }), queue.again(item))} /></details>
-        ${found && html`<details class="card" open><summary>Download</summary><${Downloads} item=${item} options=${options} /></details>`}
+        ${(found || item.problem) && html`<details class="card" open><summary>Download</summary><${Downloads} item=${item} options=${options} /></details>`}
         ${found && html`<details class="card"><summary>The same in a terminal</summary><${Commands} item=${item} options=${options} /></details>`}
       </div>
     </div>
@@ -69,10 +69,17 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
 
 /** That the image is being measured, or why it was not. */
 function Progress({ item, queue }) {
+  const [seconds, setSeconds] = useState(0);
+  useEffect(() => {
+    setSeconds(0);
+    if (item.state !== "measuring") return undefined;
+    const timer = setInterval(() => setSeconds(Math.round((performance.now() - item.startedAt) / 1000)), 1000);
+    return () => clearInterval(timer);
+  }, [item.state, item.startedAt]);
   return html`
     <div class="under-way" role="status">
       ${isUnderWay(item) && html`
-        <p class="row"><progress aria-label="Measuring"></progress> ${item.state === "busy" ? "The service is busy; it is tried again..." : "The nuclei are measured..."} <button onClick=${() => queue.cancel(item)}>Cancel</button></p>
+        <p class="row"><progress aria-label="Measuring"></progress> ${item.state === "busy" ? "The service is busy; it is tried again..." : `The nuclei are measured, ${seconds} s...`} <button onClick=${() => queue.cancel(item)}>Cancel</button></p>
       `}
       ${item.state === "cancelled" && html`<p class="told">Cancelled. <button onClick=${() => queue.again(item)}>Measure it</button></p>`}
     </div>

@@ -6,15 +6,17 @@ const NAMED = ["model", "mean", "otsu"];
 /**
  * @param {object} properties
  * @param {Record<string, string>} properties.options those that were changed, as the service takes them.
- * @param {object | null} properties.preview which channels and pages there are.
+ * @param {boolean} properties.isCorrected whether nuclei were corrected by hand, which options do not change.
+ * @param {() => void} properties.onAnew finds nuclei anew, without corrections.
  * @param {(changes: Record<string, string>) => void} properties.onChange
  */
-export function Options({ options, preview, onChange }) {
+export function Options({ options, isCorrected, onAnew, onChange }) {
   const value = (name, without = "") => options[name] ?? without;
   const set = (name, without = "") => (event) => onChange({ [name]: event.target.value === without ? "" : event.target.value });
   const isNumber = !NAMED.includes(value("threshold", "model"));
   return html`
     <div class="options">
+      ${isCorrected && html`<p class="told">The nuclei are those that you corrected; these options do not change them. <button onClick=${onAnew}>Discard corrections</button></p>`}
       <label>
         Quality
         <select onChange=${set("quality", "fast")}>
@@ -41,7 +43,6 @@ export function Options({ options, preview, onChange }) {
         <input type="checkbox" checked=${value("exclude_border") === "true"} onChange=${(event) => onChange({ exclude_border: event.target.checked ? "true" : "" })} />
         Leave out nuclei at the image's border
       </label>
-      <${Planes} preview=${preview} value=${value} set=${set} />
       ${Object.keys(options).length > 0 && html`<button onClick=${() => onChange(Object.fromEntries(Object.keys(options).map((name) => [name, ""])))}>As at the start</button>`}
     </div>
   `;
@@ -49,13 +50,13 @@ export function Options({ options, preview, onChange }) {
 
 const Choices = ({ value, choices }) => choices.map(([name, title]) => html`<option value=${name} selected=${name === String(value)}>${title}</option>`);
 
-/** Which channel, page and scene holds the nuclei, where there are several. */
-export function Planes({ preview, value, set }) {
+/** Which channel, page and scene is shown and measured, where there are several. */
+export function Planes({ options, preview, onChange }) {
   if (!preview) return null;
   const { n_channels: nChannels, n_pages: nPages, n_scenes: nScenes = 1, channel_names: names = [] } = preview;
   const some = (n, title) => [["", "by itself"], ...Array.from({ length: n }, (_, index) => [String(index), title(index)])];
   const pick = (name, label, choices) => html`
-    <label>${label} <select onChange=${set(name)}><${Choices} value=${value(name)} choices=${choices} /></select></label>
+    <label>${label} <select onChange=${(event) => onChange({ [name]: event.target.value })}><${Choices} value=${options[name] ?? ""} choices=${choices} /></select></label>
   `;
   return html`
     ${nChannels > 1 && pick("channel", "Channel", some(nChannels, (index) => names[index] || `channel ${index}`))}

@@ -5,6 +5,7 @@ import { html, useEffect, useRef, useState } from "../preact.js";
 import { drawMarks, drawNuclei } from "./drawing.js";
 import { nucleusAt } from "./found.js";
 import { tiles } from "./service.js";
+import { Zoom } from "./zoom.js";
 
 const FAST = { animationTime: 0.25, blendTime: 0 };
 // Zooming in on a chosen nucleus shows this many times its own size.
@@ -47,7 +48,7 @@ export function Picture({ preview, options, found, look, marks, truth, pen, labe
   }, [stage, preview.turn]);
   useEffect(() => stage?.say(label), [stage, label]);
   useEffect(() => stage?.show({ found, look, truth }), [stage, found, look, truth]);
-  return html`<div class="viewer" ref=${place}></div>`;
+  return html`<div class="viewer" ref=${place}></div>${stage && html`<${Zoom} viewer=${stage.viewer} />`}`;
 }
 
 /** The viewer and the canvas over it. */
@@ -165,8 +166,7 @@ class Stage {
   #click({ originalEvent }) {
     if (!this.#scene?.found || this.#pen.tool !== "look") return;
     const id = nucleusAt(this.#scene.found.raster, ...this.at(originalEvent));
-    const toggle = originalEvent.shiftKey || originalEvent.ctrlKey || originalEvent.metaKey;
-    this.#marks.choose(id === null ? [] : [id], { toggle, from: "picture" });
+    this.#marks.choose(id === null ? [] : [id], { toggle: this.#marks.adds(originalEvent), from: "picture" });
   }
 
   #hover(event) {

@@ -59,7 +59,7 @@ export function Scatter({ rows, x, y, marks, onChange }) {
       onHover=${(plot) => plot.cursor.left >= 0 && marks.hover(under(plot)?.id ?? null)}
       onClick=${(_, __, plot, event) => {
         const row = under(plot);
-        marks.choose(row ? [row.id] : [], { toggle: event.shiftKey, from: "plot" });
+        marks.choose(row ? [row.id] : [], { toggle: marks.adds(event), from: "plot" });
       }}
     />
     <${RangeFields} axes=${[titleOf(x), titleOf(y)]} onChoose=${([ofX, ofY]) => choose(ofX, ofY)} />

@@ -34,6 +34,8 @@ export function keepState(state) {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
     const fragment = addressOf(state);
-    if (fragment !== location.hash && /^#?(\/images.*|\/)?$/.test(location.hash)) replaceRoute(fragment);
+    const now = ["", "#/"].includes(location.hash) ? "#/images" : location.hash;
+    // Another view may be seen by now.
+    if (fragment !== now && now.startsWith("#/images")) replaceRoute(fragment);
   }, WAIT_MS);
 }

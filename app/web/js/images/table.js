@@ -94,7 +94,7 @@ export function NucleiTable({ rows, marks, sort, onSort }) {
               (row, index) => html`<tr
                 key=${row.id} tabindex=${first + index === focusable ? 0 : -1} aria-rowindex=${first + index + 2}
                 aria-selected=${marks.chosen.has(row.id)} class=${row.id === marks.hovered ? "hovered" : ""}
-                onClick=${(event) => choose(row, event.shiftKey || event.ctrlKey || event.metaKey)}
+                onClick=${(event) => choose(row, marks.adds(event))}
                 onMouseEnter=${() => marks.hover(row.id)}
               >
                 ${names.map((name) => html`<td>${shown(row[name])}</td>`)}

@@ -17,12 +17,13 @@ let kept = null;
 
 /** The view of images. */
 export function View({ parameters }) {
-  const [state, setState] = useState(() => readState(parameters));
+  const [state, setState] = useState(() => (kept && !parameters.size ? kept.state : readState(parameters)));
   const [rest, setRest] = useState(kept);
   const [shown, setShown] = useState(kept?.shown ?? null);
   const [, setTick] = useState(0);
   const latest = useRef(state);
   latest.current = state;
+  if (kept) kept.state = state;
 
   const take = useCallback(async (files, sample = null) => {
     const loaded = kept ?? (await loadRest());
@@ -48,7 +49,12 @@ export function View({ parameters }) {
   }, [rest]);
   useEffect(() => keepState(state), [state]);
   useEffect(() => {
-    if (addressOf(latest.current) !== location.hash) change({ ...readState(parameters) });
+    const ask = (event) => kept?.queue.items.some(({ isCorrected }) => isCorrected) && event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, []);
+  useEffect(() => {
+    if (parameters.size && addressOf(latest.current) !== location.hash) change(readState(parameters));
   }, [parameters.toString()]);
 
   const change = (next) => {

@@ -40,7 +40,8 @@ export function Corrections({ item, queue, marks, pen, options }) {
       try {
         const body = await measure(item.file, await writeLabels(found.raster), options, { signal: abort.signal });
         const anew = await measuredAnew(found, body);
-        if (abort.signal.aborted) return;
+        // The nuclei may have been found anew meanwhile, without corrections.
+        if (abort.signal.aborted || item.found.raster !== found.raster) return;
         queue.set(item, { found: anew });
         setTold({ text: `Measured: ${anew.count} nuclei.` });
       } catch (problem) {
@@ -52,6 +53,8 @@ export function Corrections({ item, queue, marks, pen, options }) {
   const correct = (change) => {
     try {
       const chosen = change();
+      // What is under way is of the nuclei as they were.
+      queue.cancel(item);
       const rows = item.found.rows.filter(({ id }) => found.shapes.has(id));
       if (editor.canUndo) {
         queue.set(item, { isCorrected: true, found: { ...item.found, rows } });
@@ -105,6 +108,7 @@ export function Corrections({ item, queue, marks, pen, options }) {
   const n = chosen().length;
   return html`
     <div class="corrections" role="group" aria-label="Correct by hand">
+      <button aria-pressed=${marks.isSeveral} onClick=${() => marks.several(!marks.isSeveral)}>Choose several</button>
       ${button("delete", n > 1 ? `Delete ${n}` : "Delete", "D")} ${button("merge", "Merge", "M")} ${button("draw", "Draw", "N")} ${button("split", "Split", "S")}
       ${button("undo", "Undo", "Ctrl+Z", !editor.canUndo)} ${button("redo", "Redo", "Ctrl+Y", !editor.canRedo)}
       <p class=${told?.isError ? "told error" : "muted"} role="status">${told?.text ?? HINTS[tool]}</p>
