@@ -210,6 +210,19 @@ def test_many_images_are_measured_each_by_itself_and_together(page: Page, tmp_pa
     assert_accessible(page)
 
 
+def test_who_sends_several_channels_is_asked_which_shows_the_nuclei(page: Page, tmp_path: Path) -> None:
+    nuclei = synthetic.picture(synthetic.discs((96, 128), (30, 30, 9), (60, 90, 9)), np.uint16)
+    path = tmp_path / "two.tif"
+    tifffile.imwrite(path, np.stack([nuclei // 9, nuclei]), imagej=True, metadata={"axes": "CYX"})
+    page.goto("/")
+    page.get_by_label("Choose images").set_input_files(path)
+    expect(page.get_by_role("alert")).to_contain_text("Which one shows the nuclei?")
+    page.get_by_role("alert").get_by_role("button", name="channel 1").click()
+    answer = asked(page, "/segment?channel=1", image=path).json()
+    expect(page.locator(".count strong")).to_have_text(str(answer["count"]))
+    expect(page.get_by_label("Channel")).to_have_value("1")
+
+
 def test_fifty_images_show_progress_and_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     paths = [tmp_path / f"{number:02}.tif" for number in range(50)]
     for path in paths:

@@ -8,7 +8,8 @@ export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word
 /** The line that asks the service by curl. */
 export function curlLine(name, options, { format, truth, hasKey = Boolean(key.get()) } = {}) {
   // curl reads ; and , in a file's name as the end of it, unless it is quoted.
-  const part = (field, value) => `-F ${quoted(`${field}=@${/[;,"]/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value}`)}`;
+  const part = (field, value) =>
+    `-F ${quoted(`${field}=@${/[;,"]/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value}`)}`;
   const words = ["curl", part("image", name)];
   if (truth) words.push(part("mask", truth));
   if (hasKey) words.push(`-H "Authorization: Bearer $KARYOMETER_API_KEY"`);
@@ -28,13 +29,18 @@ export function karyometerLine(names, options, { truth } = {}) {
 /** Lines for what is on the screen, to copy. */
 export function Commands({ item, options }) {
   const truth = item.truth?.name;
-  const lines = [curlLine(item.file.name, options, { truth, format: truth ? "json" : "csv" }), karyometerLine([item.file.name], options, { truth })];
+  const lines = [
+    curlLine(item.file.name, options, { truth, format: truth ? "json" : "csv" }),
+    karyometerLine([item.file.name], options, { truth }),
+  ];
   return html`
     ${item.isCorrected && html`<p class="muted">These lines make the result before your corrections. Download the label image to keep those.</p>`}
-    ${lines.map((line) => html`
-      <pre tabindex="0" aria-label="Command"><code>${line}</code></pre>
-      <${Copy} text=${line} />
-    `)}
+    ${lines.map(
+      (line) => html`
+        <pre tabindex="0" aria-label="Command"><code>${line}</code></pre>
+        <${Copy} text=${line} />
+      `,
+    )}
   `;
 }
 

@@ -29,7 +29,14 @@ export class Queue extends EventTarget {
   add(files, options) {
     this.#options = options;
     const added = [...files].map((file) => ({
-      id: this.#nextId++, file, truth: null, state: "waiting", found: null, problem: null, isCorrected: false, abort: null,
+      id: this.#nextId++,
+      file,
+      truth: null,
+      state: "waiting",
+      found: null,
+      problem: null,
+      isCorrected: false,
+      abort: null,
     }));
     if (added.length) lookedAt(added[0], options);
     this.items = [...this.items, ...added];

@@ -7,7 +7,10 @@ import { addressOf, keepState, readState } from "./state.js";
 /** What is loaded when the first image comes. */
 const loadRest = async () => {
   const [{ Queue }, { OneImage }, { QueueList }] = await Promise.all([
-    import("./queue.js"), import("./one_image.js"), import("./queue_list.js"), loadStyle("images.css"),
+    import("./queue.js"),
+    import("./one_image.js"),
+    import("./queue_list.js"),
+    loadStyle("images.css"),
   ]);
   return { Queue, OneImage, QueueList };
 };
@@ -64,7 +67,9 @@ export function View({ parameters }) {
   };
   const onLook = (changes) => setState((state) => ({ ...state, look: { ...state.look, ...changes } }));
   const onOptions = (changes) => {
-    const options = Object.fromEntries(Object.entries({ ...state.options, ...changes }).filter(([, value]) => value !== "" && value !== null));
+    const options = Object.fromEntries(
+      Object.entries({ ...state.options, ...changes }).filter(([, value]) => value !== "" && value !== null),
+    );
     change({ ...state, options });
   };
   const show = (item) => setShown((kept.shown = item));

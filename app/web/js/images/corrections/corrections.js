@@ -12,7 +12,8 @@ const WAIT_MS = 400;
 const HINTS = {
   look: "Click a nucleus to choose it, hold Shift for several. The keys D, M, N, S and Ctrl+Z do what the buttons do.",
   draw: "Draw around a nucleus that was missed. By keyboard: arrows move the cross, Space sets a point, Enter finishes, Escape ends.",
-  split: "Draw a line right across a nucleus. By keyboard: arrows move the cross, Space sets a point, Enter cuts, Escape ends.",
+  split:
+    "Draw a line right across a nucleus. By keyboard: arrows move the cross, Space sets a point, Enter cuts, Escape ends.",
 };
 
 /**
@@ -74,7 +75,10 @@ export function Corrections({ item, queue, marks, pen, options }) {
   const act = {
     draw: () => pen.use(pen.tool === "draw" ? "look" : "draw"),
     split: () => pen.use(pen.tool === "split" ? "look" : "split"),
-    delete: () => (chosen().length ? correct(() => editor.delete(chosen())) : setTold({ text: "Choose a nucleus to delete first: click it, or its row in the table.", isError: true })),
+    delete: () =>
+      chosen().length
+        ? correct(() => editor.delete(chosen()))
+        : setTold({ text: "Choose a nucleus to delete first: click it, or its row in the table.", isError: true }),
     merge: () => correct(() => editor.merge(chosen())),
     undo: () => editor.canUndo && correct(() => editor.undo()),
     redo: () => editor.canRedo && correct(() => editor.redo()),
@@ -101,7 +105,11 @@ export function Corrections({ item, queue, marks, pen, options }) {
   useEffect(() => () => measuring.current?.abort(), [item]);
 
   const button = (name, title, key, isOff = false) => html`
-    <button aria-pressed=${name === "draw" || name === "split" ? tool === name : null} disabled=${isOff} onClick=${act[name]}>
+    <button
+      aria-pressed=${name === "draw" || name === "split" ? tool === name : null}
+      disabled=${isOff}
+      onClick=${act[name]}
+    >
       ${title} <kbd aria-hidden="true">${key}</kbd>
     </button>
   `;
@@ -109,7 +117,8 @@ export function Corrections({ item, queue, marks, pen, options }) {
   return html`
     <div class="corrections" role="group" aria-label="Correct by hand">
       <button aria-pressed=${marks.isSeveral} onClick=${() => marks.several(!marks.isSeveral)}>Choose several</button>
-      ${button("delete", n > 1 ? `Delete ${n}` : "Delete", "D")} ${button("merge", "Merge", "M")} ${button("draw", "Draw", "N")} ${button("split", "Split", "S")}
+      ${button("delete", n > 1 ? `Delete ${n}` : "Delete", "D")} ${button("merge", "Merge", "M")}
+      ${button("draw", "Draw", "N")} ${button("split", "Split", "S")}
       ${button("undo", "Undo", "Ctrl+Z", !editor.canUndo)} ${button("redo", "Redo", "Ctrl+Y", !editor.canRedo)}
       <p class=${told?.isError ? "told error" : "muted"} role="status">${told?.text ?? HINTS[tool]}</p>
     </div>
