@@ -99,7 +99,7 @@ def test_a_key_is_asked_for_and_reaches_the_pictures_tiles_too(
     with browser.new_context(base_url=url) as context, context.new_page() as page:
         page.goto("/")
         page.get_by_label("API key").fill(key)
-        with page.expect_navigation():
+        with page.expect_event("load"):
             page.get_by_role("button", name="Use it").click()
         tiles: list[int] = []
         page.on("response", lambda response: tiles.append(response.status) if "/0_0" in response.url else None)
@@ -210,6 +210,19 @@ def test_many_images_are_measured_each_by_itself_and_together(page: Page, tmp_pa
     assert_accessible(page)
 
 
+def test_who_sends_several_channels_is_asked_which_shows_the_nuclei(page: Page, tmp_path: Path) -> None:
+    nuclei = synthetic.picture(synthetic.discs((96, 128), (30, 30, 9), (60, 90, 9)), np.uint16)
+    path = tmp_path / "two.tif"
+    tifffile.imwrite(path, np.stack([nuclei // 9, nuclei]), imagej=True, metadata={"axes": "CYX"})
+    page.goto("/")
+    page.get_by_label("Choose images").set_input_files(path)
+    expect(page.get_by_role("alert")).to_contain_text("Which one shows the nuclei?")
+    page.get_by_role("alert").get_by_role("button", name="channel 1").click()
+    answer = asked(page, "/segment?channel=1", image=path).json()
+    expect(page.locator(".count strong")).to_have_text(str(answer["count"]))
+    expect(page.get_by_label("Channel")).to_have_value("1")
+
+
 def test_fifty_images_show_progress_and_can_be_cancelled(page: Page, tmp_path: Path) -> None:
     paths = [tmp_path / f"{number:02}.tif" for number in range(50)]
     for path in paths:
@@ -251,6 +264,29 @@ def test_nuclei_are_corrected_by_mouse_and_the_labels_are_marked_as_corrected(pa
     for _ in range(4):
         page.keyboard.press("Control+z")
     expect(page.get_by_text("As the model found it.")).to_be_visible()
+    expect(page.get_by_text("corrected by hand")).to_have_count(0)
+    expect(count).to_have_text(str(n))
+
+
+def test_corrected_nuclei_stay_when_options_change_and_another_view_was_seen(page: Page) -> None:
+    count = see_sample(page)
+    n = int(count.inner_text())
+    page.mouse.click(*place(page, 80, 170))
+    page.keyboard.press("d")
+    page.get_by_label("Size of a pixel").fill("0.5")
+    page.get_by_label("Size of a pixel").press("Enter")
+    expect(page.locator(".numbers")).to_contain_text("µm²")
+    expect(count).to_have_text(str(n - 1))
+    page.get_by_role("link", name="Experiments").click()
+    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    page.get_by_role("link", name="Images").click()
+    expect(count).to_have_text(str(n - 1))
+    expect(page).to_have_url(re.compile("pixel_size_um=0.5"))
+    page.keyboard.press("Control+z")
+    expect(count).to_have_text(str(n))
+    page.keyboard.press("Control+y")
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_role("button", name="Discard corrections").click()
     expect(page.get_by_text("corrected by hand")).to_have_count(0)
     expect(count).to_have_text(str(n))
 

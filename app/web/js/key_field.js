@@ -22,7 +22,7 @@ export function KeyField() {
   };
   return html`
     <form onSubmit=${keep}>
-      <label>API key <input name="key" type="password" autocomplete="off" value=${key.get()} /></label> <button>Use it</button>
+      <label>API key <input name="key" type="password" autocomplete="off" defaultValue=${key.get()} /></label> <button>Use it</button>
       ${isRefused && html`<span role="alert"> The service does not know this key. Ask its operator for one.</span>`}
     </form>
   `;

@@ -1,8 +1,23 @@
 // The columns of the table of nuclei: which there are, and how people read them.
 
 // What biologists look at first; the others follow on request.
-const FIRST = ["label", "area_um2", "area_px", "circularity", "eccentricity", "intensity_mean", "intensity_integrated", "confidence", "touches_border"];
-const UNITS = [["_um2", "µm²"], ["_um", "µm"], ["_px", "px"], ["_rad", "rad"]];
+const FIRST = [
+  "label",
+  "area_um2",
+  "area_px",
+  "circularity",
+  "eccentricity",
+  "intensity_mean",
+  "intensity_integrated",
+  "confidence",
+  "touches_border",
+];
+const UNITS = [
+  ["_um2", "µm²"],
+  ["_um", "µm"],
+  ["_px", "px"],
+  ["_rad", "rad"],
+];
 const HIDDEN = new Set(["id", "bbox_px"]);
 
 /** The names of columns that hold something, those first that matter most. */
@@ -18,7 +33,10 @@ export function titleOf(name) {
   if (name === "label") return "nucleus";
   if (name === "touches_border") return "at the border";
   const [suffix, unit] = UNITS.find(([suffix]) => name.endsWith(suffix)) ?? ["", ""];
-  const bare = name.slice(0, name.length - suffix.length).replaceAll("_", " ").replace(/\bcol\b/, "column");
+  const bare = name
+    .slice(0, name.length - suffix.length)
+    .replaceAll("_", " ")
+    .replace(/\bcol\b/, "column");
   return unit ? `${bare} (${unit})` : bare;
 }
 
@@ -28,7 +46,11 @@ export function shown(value) {
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value !== "number" || Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
-  return size >= 1000 ? value.toFixed(0) : size >= 0.001 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+  return size >= 1000
+    ? value.toFixed(0)
+    : size >= 0.001
+      ? String(Number(value.toPrecision(4)))
+      : value.toExponential(2);
 }
 
 /** The rows in the order of a column; what is not known comes last. */

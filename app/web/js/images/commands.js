@@ -1,6 +1,6 @@
 // The same without the page: lines for a terminal.
 import { address, key } from "../api.js";
-import { html } from "../preact.js";
+import { html, useState } from "../preact.js";
 
 /** A word of a shell's line; quoted where it must be. */
 export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`);
@@ -8,7 +8,8 @@ export const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word
 /** The line that asks the service by curl. */
 export function curlLine(name, options, { format, truth, hasKey = Boolean(key.get()) } = {}) {
   // curl reads ; and , in a file's name as the end of it, unless it is quoted.
-  const part = (field, value) => `-F ${quoted(`${field}=@${/[;,"]/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value}`)}`;
+  const part = (field, value) =>
+    `-F ${quoted(`${field}=@${/[;,"]/.test(value) ? `"${value.replace(/["\\]/g, "\\$&")}"` : value}`)}`;
   const words = ["curl", part("image", name)];
   if (truth) words.push(part("mask", truth));
   if (hasKey) words.push(`-H "Authorization: Bearer $KARYOMETER_API_KEY"`);
@@ -28,12 +29,27 @@ export function karyometerLine(names, options, { truth } = {}) {
 /** Lines for what is on the screen, to copy. */
 export function Commands({ item, options }) {
   const truth = item.truth?.name;
-  const lines = [curlLine(item.file.name, options, { truth, format: truth ? "json" : "csv" }), karyometerLine([item.file.name], options, { truth })];
+  const lines = [
+    curlLine(item.file.name, options, { truth, format: truth ? "json" : "csv" }),
+    karyometerLine([item.file.name], options, { truth }),
+  ];
   return html`
     ${item.isCorrected && html`<p class="muted">These lines make the result before your corrections. Download the label image to keep those.</p>`}
-    ${lines.map((line) => html`
-      <pre tabindex="0" aria-label="Command"><code>${line}</code></pre>
-      <button onClick=${() => navigator.clipboard?.writeText(line)}>Copy</button>
-    `)}
+    ${lines.map(
+      (line) => html`
+        <pre tabindex="0" aria-label="Command"><code>${line}</code></pre>
+        <${Copy} text=${line} />
+      `,
+    )}
   `;
+}
+
+function Copy({ text }) {
+  const [isDone, setDone] = useState(false);
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setDone(true);
+  };
+  // Browsers give pages a clipboard only where nobody can listen.
+  return navigator.clipboard ? html`<button onClick=${copy}>${isDone ? "Copied" : "Copy"}</button>` : null;
 }

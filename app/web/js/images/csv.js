@@ -4,7 +4,8 @@ const BOX = ["bbox_row_min_px", "bbox_col_min_px", "bbox_row_max_px", "bbox_col_
 
 /** A field of CSV (RFC 4180). */
 export const field = (value) => {
-  const text = value === null || value === undefined ? "" : typeof value === "boolean" ? String(Number(value)) : String(value);
+  const text =
+    value === null || value === undefined ? "" : typeof value === "boolean" ? String(Number(value)) : String(value);
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
@@ -15,10 +16,16 @@ export const field = (value) => {
  */
 export function combinedCsv(images) {
   const flat = images.flatMap(({ name, rows }) =>
-    rows.map(({ id, bbox_px: box, ...row }) => ({ image: name, ...row, ...Object.fromEntries(BOX.map((side, index) => [side, box[index]])) })),
+    rows.map(({ id, bbox_px: box, ...row }) => ({
+      image: name,
+      ...row,
+      ...Object.fromEntries(BOX.map((side, index) => [side, box[index]])),
+    })),
   );
   const names = [...new Set(flat.flatMap(Object.keys))];
-  return [names, ...flat.map((row) => names.map((name) => row[name]))].map((row) => row.map(field).join(",") + "\n").join("");
+  return [names, ...flat.map((row) => names.map((name) => row[name]))]
+    .map((row) => row.map(field).join(",") + "\n")
+    .join("");
 }
 
 /** A line an image: what it is called and how many nuclei it has. */

@@ -17,6 +17,8 @@ export const FORMATS = [
 ];
 // Of nuclei that were given there is no normalised image to draw on.
 const NOT_CORRECTED = ["overlay"];
+// What the service makes of images that do not fit into its memory, nor into a browser's.
+const OF_LARGE = ["csv", "labels", "mask"];
 
 /** A name without its ending: `a.b.tif` is `a.b`. */
 export const stemOf = (name) => name.replace(/\.[^.]+$/, "");
@@ -30,16 +32,24 @@ export function Downloads({ item, options }) {
     setProblem("");
     try {
       const labels = item.isCorrected ? await writeLabels(item.found.raster) : null;
-      save(await file(item.file, options, format, labels), stemOf(item.file.name) + (item.isCorrected ? ".corrected" : "") + ending);
+      save(
+        await file(item.file, options, format, labels),
+        stemOf(item.file.name) + (item.isCorrected ? ".corrected" : "") + ending,
+      );
     } catch (error) {
       setProblem(error.message);
     }
     setBusy("");
   };
+  const isThere = (format) =>
+    item.found ? !item.isCorrected || !NOT_CORRECTED.includes(format) : OF_LARGE.includes(format);
   return html`
     <div class="files">
-      ${FORMATS.filter(([format]) => !item.isCorrected || !NOT_CORRECTED.includes(format)).map(
-        (one) => html`<button disabled=${busy !== ""} aria-busy=${busy === one[0]} onClick=${() => get(one)}>${one[2]}</button>`,
+      ${FORMATS.filter(([format]) => isThere(format)).map(
+        (one) =>
+          html`<button disabled=${busy !== ""} aria-busy=${busy === one[0]} onClick=${() => get(one)}>
+            ${one[2]}
+          </button>`,
       )}
     </div>
     <p class="muted" role="status">${busy && "The service makes the file..."}</p>

@@ -39,7 +39,12 @@ export function drawNuclei(canvas, view, { shapes, kindOf, missed, show, opacity
     context.globalAlpha = 1;
   } else if (show !== "image") {
     context.fillStyle = "#000";
-    context.fillRect(view.x * view.ratio, view.y * view.ratio, size.width * view.zoom * view.ratio, size.height * view.zoom * view.ratio);
+    context.fillRect(
+      view.x * view.ratio,
+      view.y * view.ratio,
+      size.width * view.zoom * view.ratio,
+      size.height * view.zoom * view.ratio,
+    );
     for (const [id, shape] of seen) fill(context, shape.rings, view, show === "mask" ? "#fff" : hue(id));
   }
 }
@@ -47,7 +52,11 @@ export function drawNuclei(canvas, view, { shapes, kindOf, missed, show, opacity
 /** Draw which nuclei are marked. */
 export function drawMarks(canvas, view, { shapes, chosen, hovered }) {
   const context = cleared(canvas);
-  for (const [, { rings }] of visible(new Map([...chosen].filter((id) => shapes.has(id)).map((id) => [id, shapes.get(id)])), canvas, view)) {
+  for (const [, { rings }] of visible(
+    new Map([...chosen].filter((id) => shapes.has(id)).map((id) => [id, shapes.get(id)])),
+    canvas,
+    view,
+  )) {
     fill(context, rings, view, "rgb(255 255 255 / 0.25)");
     stroke(context, rings, view, CHOSEN, 2.5);
   }
@@ -78,7 +87,8 @@ function trace(context, rings, { x, y, zoom, ratio }) {
   context.beginPath();
   for (const points of rings) {
     context.moveTo(points[0] * scale + left, points[1] * scale + top);
-    for (let index = step; index < points.length; index += step) context.lineTo(points[index] * scale + left, points[index + 1] * scale + top);
+    for (let index = step; index < points.length; index += step)
+      context.lineTo(points[index] * scale + left, points[index + 1] * scale + top);
     context.closePath();
   }
 }

@@ -25,9 +25,13 @@ export function Histogram({ rows, name, marks }) {
   const { low, width, counts } = useMemo(() => binned(known.map((row) => row[name])), [known]);
   if (!known.length) return null;
   const chosen = new Array(counts.length).fill(0);
-  for (const row of known) if (marks.chosen.has(row.id)) chosen[Math.min(counts.length - 1, Math.floor((row[name] - low) / width))] += 1;
+  for (const row of known)
+    if (marks.chosen.has(row.id)) chosen[Math.min(counts.length - 1, Math.floor((row[name] - low) / width))] += 1;
   const choose = ([from, to], event) =>
-    marks.choose(known.filter((row) => row[name] >= from && row[name] <= to).map((row) => row.id), { toggle: event?.shiftKey, from: "plot" });
+    marks.choose(
+      known.filter((row) => row[name] >= from && row[name] <= to).map((row) => row.id),
+      { toggle: event ? marks.adds(event) : false, from: "plot" },
+    );
   const draw = ({ ctx, valToPos }) => {
     const bars = (heights, fill) => {
       ctx.fillStyle = fill;
@@ -47,8 +51,13 @@ export function Histogram({ rows, name, marks }) {
     `median ${shown(median(values))}; most are between ${shown(low + most * width)} and ${shown(low + (most + 1) * width)}.`;
   return html`
     <${Plot}
-      ranges=${{ x: rangeOf(values), y: rangeOf(counts, { fromZero: true }) }} titles=${{ x: titleOf(name), y: "nuclei" }}
-      draw=${draw} isFlat=${true} text=${text} redraw=${[marks.chosen, rows]} onDrag=${(x) => choose(x)}
+      ranges=${{ x: rangeOf(values), y: rangeOf(counts, { fromZero: true }) }}
+      titles=${{ x: titleOf(name), y: "nuclei" }}
+      draw=${draw}
+      isFlat=${true}
+      text=${text}
+      redraw=${[marks.chosen, rows]}
+      onDrag=${(x) => choose(x)}
       onClick=${(x, _, __, event) => {
         const bin = Math.floor((x - low) / width);
         choose(counts[bin] ? [low + bin * width, low + (bin + 1) * width] : [Infinity, Infinity], event);

@@ -42,7 +42,9 @@ export function FileButton({ label, multiple = false, isFirst = false, onFiles }
     <label class=${`button ${isFirst ? "first" : ""}`}>
       ${label}
       <input
-        class="unseen" type="file" multiple=${multiple}
+        class="unseen"
+        type="file"
+        multiple=${multiple}
         onChange=${(event) => {
           if (event.target.files.length) onFiles([...event.target.files]);
           event.target.value = "";
@@ -59,7 +61,9 @@ export function Intake({ isOver, onFiles, onSample }) {
       <h1>Count and measure nuclei</h1>
       <p>Drop microscope images here, paste one, or choose files. They stay on the machine that runs this service.</p>
       <p><${FileButton} label="Choose images" multiple=${true} isFirst=${true} onFiles=${onFiles} /></p>
-      <p class="muted">TIFF, OME-TIFF, PNG, JPEG and the formats of microscopes; fluorescence, brightfield and histology.</p>
+      <p class="muted">
+        TIFF, OME-TIFF, PNG, JPEG and the formats of microscopes; fluorescence, brightfield and histology.
+      </p>
       <h2>No image at hand?</h2>
       <p class="samples">
         ${Object.entries(SAMPLES).map(([name, { title }]) => html`<button onClick=${() => onSample(name)}>${title}</button>`)}

@@ -2,7 +2,17 @@
 
 const DEFLATED = 8;
 const SIZES = { 3: 2, 4: 4 };
-const TAG = { width: 256, height: 257, bits: 258, compression: 259, photometric: 262, offsets: 273, samples: 277, rows: 278, counts: 279 };
+const TAG = {
+  width: 256,
+  height: 257,
+  bits: 258,
+  compression: 259,
+  photometric: 262,
+  offsets: 273,
+  samples: 277,
+  rows: 278,
+  counts: 279,
+};
 
 /**
  * Labels of a little-endian TIFF's first page.
@@ -52,7 +62,10 @@ function readTags(view, start) {
  * @returns {Promise<Blob>}
  */
 export async function writeLabels({ width, height, data }) {
-  const pixels = await passed(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), new CompressionStream("deflate"));
+  const pixels = await passed(
+    new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+    new CompressionStream("deflate"),
+  );
   const entries = [
     [TAG.width, width],
     [TAG.height, height],

@@ -5,12 +5,25 @@ import { useEffect, useState } from "../preact.js";
 export class Marks extends EventTarget {
   hovered = null;
   chosen = new Set();
+  /** Whether each click adds to what is chosen; fingers and pens have no Shift. */
+  isSeveral = false;
 
   /** The nucleus under the pointer, or null. */
   hover(id) {
     if (id === this.hovered) return;
     this.hovered = id;
     this.dispatchEvent(new Event("hover"));
+  }
+
+  /** Whether a click adds to what is chosen. */
+  adds(event) {
+    return this.isSeveral || event.shiftKey || event.ctrlKey || event.metaKey;
+  }
+
+  /** Turn that over. */
+  several(isSeveral) {
+    this.isSeveral = isSeveral;
+    this.dispatchEvent(new CustomEvent("choose", { detail: { from: "" } }));
   }
 
   /**

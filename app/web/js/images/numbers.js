@@ -1,6 +1,7 @@
 // The count and what else is asked first, with what to know before it is trusted.
 import { html } from "../preact.js";
 import { median, shown } from "./columns.js";
+import { isUnderWay } from "./queue.js";
 
 /** The density in words: nuclei per square millimetre where the size of a pixel is known, else per megapixel. */
 export function density({ count, body }) {
@@ -32,18 +33,42 @@ export function Numbers({ item, pixelSize, onPixelSize }) {
     onPixelSize(new FormData(event.target).get("pixel_size_um"));
   };
   return html`
-    <section class="card numbers" aria-label="Numbers">
-      <p class="count"><strong>${found.shapes.size}</strong> ${found.shapes.size === 1 ? "nucleus" : "nuclei"}${isCorrected && html` <span class="tag">corrected by hand</span>`}</p>
+    <section class=${`card numbers ${isUnderWay(item) ? "old" : ""}`} aria-label="Numbers">
+      <p class="count">
+        <strong>${found.shapes.size}</strong>
+        ${found.shapes.size === 1 ? "nucleus" : "nuclei"}${isCorrected && html` <span class="tag">corrected by hand</span>`}
+      </p>
       ${found.body.warnings.map(({ message }) => html`<p class="told">${message}</p>`)}
       <dl>
-        <div><dt>Density</dt><dd><strong>${perArea}</strong> ${perUnit}</dd></div>
-        ${found.count > 0 && html`<div><dt>Median area</dt><dd><strong>${area}</strong> ${areaUnit}</dd></div>`}
-        <div><dt>Covered</dt><dd><strong>${shown(100 * found.body.summary.foreground_fraction)}</strong> %</dd></div>
+        <div>
+          <dt>Density</dt>
+          <dd><strong>${perArea}</strong> ${perUnit}</dd>
+        </div>
+        ${
+          found.count > 0 &&
+          html`<div>
+            <dt>Median area</dt>
+            <dd><strong>${area}</strong> ${areaUnit}</dd>
+          </div>`
+        }
+        <div>
+          <dt>Covered</dt>
+          <dd><strong>${shown(100 * found.body.summary.foreground_fraction)}</strong> %</dd>
+        </div>
       </dl>
       <form class="pixel" onSubmit=${set}>
         <label>
           Size of a pixel
-          <input name="pixel_size_um" type="number" min="0.0001" max="10" step="any" placeholder=${known ?? "unknown"} value=${pixelSize ?? ""} />
+          <input
+            key=${pixelSize}
+            name="pixel_size_um"
+            type="number"
+            min="0.0001"
+            max="10"
+            step="any"
+            placeholder=${known ?? "unknown"}
+            defaultValue=${pixelSize ?? ""}
+          />
           µm
         </label>
         <button>Set</button>

@@ -8,9 +8,9 @@ import { Histogram } from "./histogram.js";
 import { Look } from "./look.js";
 import { Marks } from "./marks.js";
 import { Numbers } from "./numbers.js";
-import { Options } from "./options.js";
+import { Options, Planes } from "./options.js";
 import { Picture } from "./picture.js";
-import { isUnderWay } from "./queue.js";
+import { Progress } from "./progress.js";
 import { Scatter } from "./scatter.js";
 import { lookedAt } from "./service.js";
 import { NucleiTable } from "./table.js";
@@ -31,6 +31,8 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
   const pen = useMemo(() => new Pen(), [item]);
   const [preview, problem, again] = useLook(item, options);
   const truth = useMemo(() => truthOf(found), [found?.body]);
+  const hasNuclei = found?.rows.length > 0;
+  const onSort = (sort) => onLook({ sort });
   const areas = found?.rows.some((row) => row.area_um2 !== null) ? "area_um2" : "area_px";
   const label =
     `${file.name}${found ? `, ${found.shapes.size} nuclei` : ""}. Arrow keys move the picture, plus and minus zoom; ` +
@@ -38,45 +40,75 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
   return html`
     <div class="one">
       <div class="left">
-        <${Look} look=${look} onChange=${onLook}><${Legend} item=${item} /><//>
+        <${Look} look=${look} onChange=${onLook}>
+          <${Planes} options=${options} preview=${preview} onChange=${onOptions} />
+          <${Legend} item=${item} />
+        <//>
         <div class="stage">
-          ${preview && html`<${Picture} preview=${preview} options=${options} found=${found} look=${look} marks=${marks} truth=${truth} pen=${pen} label=${label} onLost=${again} />`}
+          ${preview && html`<${Picture} ...${{ preview, options, found, look, marks, truth, pen, label }} onLost=${again} />`}
           ${!preview && !problem && html`<p class="muted">The picture is loaded...</p>`}
           ${problem && item.problem?.message !== problem.message && html`<p class="told error" role="alert">${problem.message}</p>`}
         </div>
         ${found && html`<${Corrections} item=${item} queue=${queue} marks=${marks} pen=${pen} options=${options} />`}
-        ${found && found.count > 0 && html`<${NucleiTable} rows=${found.rows} marks=${marks} sort=${look.sort} onSort=${(sort) => onLook({ sort })} />`}
+        ${hasNuclei && html`<${NucleiTable} rows=${found.rows} marks=${marks} sort=${look.sort} onSort=${onSort} />`}
       </div>
       <div class="right">
-        <${Progress} item=${item} queue=${queue} />
-        <${Numbers} item=${item} pixelSize=${options.pixel_size_um} onPixelSize=${(um) => onOptions({ pixel_size_um: um })} />
-        <details class="card"><summary>Options</summary><${Options} options=${options} preview=${preview} onChange=${onOptions} /></details>
-        ${found && found.count > 0 && html`
-          <section class="card" aria-label="Plots">
-            <h2>Areas</h2>
-            <${Histogram} rows=${found.rows} name=${areas} marks=${marks} />
-            <h2>Two columns</h2>
-            <${Scatter} rows=${found.rows} x=${look.x || areas} y=${look.y || "intensity_mean"} marks=${marks} onChange=${onLook} />
-          </section>
-        `}
-        <details class="card" open=${Boolean(item.truth)}><summary>Compare with a ground truth</summary><${Truth} item=${item} sample=${state.sample} onTruth=${(mask) => (queue.set(item, { truth: mask }), queue.again(item))} /></details>
-        ${found && html`<details class="card" open><summary>Download</summary><${Downloads} item=${item} options=${options} /></details>`}
-        ${found && html`<details class="card"><summary>The same in a terminal</summary><${Commands} item=${item} options=${options} /></details>`}
+        <${Progress} item=${item} queue=${queue} preview=${preview} onOptions=${onOptions} />
+        <${Numbers}
+          item=${item}
+          pixelSize=${options.pixel_size_um}
+          onPixelSize=${(um) => onOptions({ pixel_size_um: um })}
+        />
+        <details class="card">
+          <summary>Options</summary>
+          <${Options}
+            options=${options}
+            isCorrected=${item.isCorrected}
+            onAnew=${() => queue.again(item)}
+            onChange=${onOptions}
+          />
+        </details>
+        ${
+          hasNuclei &&
+          html`
+            <section class="card" aria-label="Plots">
+              <h2>Areas</h2>
+              <${Histogram} rows=${found.rows} name=${areas} marks=${marks} />
+              <h2>Two columns</h2>
+              <${Scatter}
+                rows=${found.rows}
+                x=${look.x || areas}
+                y=${look.y || "intensity_mean"}
+                marks=${marks}
+                onChange=${onLook}
+              />
+            </section>
+          `
+        }
+        <details class="card" open=${Boolean(item.truth)}>
+          <summary>Compare with a ground truth</summary>
+          <${Truth}
+            item=${item}
+            sample=${state.sample}
+            onTruth=${(mask) => (queue.set(item, { truth: mask }), queue.again(item))}
+          />
+        </details>
+        ${
+          (found || item.problem?.code === "image_too_large") &&
+          html`<details class="card" open>
+            <summary>Download</summary>
+            <${Downloads} item=${item} options=${options} />
+          </details>`
+        }
+        ${
+          found &&
+          html`<details class="card">
+            <summary>The same in a terminal</summary>
+            <${Commands} item=${item} options=${options} />
+          </details>`
+        }
       </div>
     </div>
-  `;
-}
-
-/** That the image is being measured, or why it was not. */
-function Progress({ item, queue }) {
-  return html`
-    <div class="under-way" role="status">
-      ${isUnderWay(item) && html`
-        <p class="row"><progress aria-label="Measuring"></progress> ${item.state === "busy" ? "The service is busy; it is tried again..." : "The nuclei are measured..."} <button onClick=${() => queue.cancel(item)}>Cancel</button></p>
-      `}
-      ${item.state === "cancelled" && html`<p class="told">Cancelled. <button onClick=${() => queue.again(item)}>Measure it</button></p>`}
-    </div>
-    ${item.state === "failed" && html`<p class="told error" role="alert">${item.problem.message} <button onClick=${() => queue.again(item)}>Try again</button></p>`}
   `;
 }
 

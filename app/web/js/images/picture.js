@@ -5,6 +5,7 @@ import { html, useEffect, useRef, useState } from "../preact.js";
 import { drawMarks, drawNuclei } from "./drawing.js";
 import { nucleusAt } from "./found.js";
 import { tiles } from "./service.js";
+import { Zoom } from "./zoom.js";
 
 const FAST = { animationTime: 0.25, blendTime: 0 };
 // Zooming in on a chosen nucleus shows this many times its own size.
@@ -47,7 +48,8 @@ export function Picture({ preview, options, found, look, marks, truth, pen, labe
   }, [stage, preview.turn]);
   useEffect(() => stage?.say(label), [stage, label]);
   useEffect(() => stage?.show({ found, look, truth }), [stage, found, look, truth]);
-  return html`<div class="viewer" ref=${place}></div>`;
+  return html`<div class="viewer" ref=${place}></div>
+    ${stage && html`<${Zoom} viewer=${stage.viewer} />`}`;
 }
 
 /** The viewer and the canvas over it. */
@@ -62,9 +64,18 @@ class Stage {
     keepStyleAway();
     const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.viewer = new OpenSeadragon.Viewer({
-      element: place, drawer: "canvas", showNavigationControl: false, loadTilesWithAjax: true, ajaxHeaders: credentials(), visibilityRatio: 0.5,
-      maxZoomPixelRatio: 24, minZoomImageRatio: 0.5, imageSmoothingEnabled: true, maxImageCacheCount: 400,
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false }, gestureSettingsPen: { clickToZoom: false },
+      element: place,
+      drawer: "canvas",
+      showNavigationControl: false,
+      loadTilesWithAjax: true,
+      ajaxHeaders: credentials(),
+      visibilityRatio: 0.5,
+      maxZoomPixelRatio: 24,
+      minZoomImageRatio: 0.5,
+      imageSmoothingEnabled: true,
+      maxImageCacheCount: 400,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: false },
+      gestureSettingsPen: { clickToZoom: false },
       gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: false },
       ...(isStill ? { animationTime: 0, blendTime: 0 } : FAST),
     });
@@ -78,7 +89,10 @@ class Stage {
     this.viewer.addHandler("open", () => this.redraw());
     this.viewer.addHandler("canvas-click", (event) => event.quick && this.#click(event));
     // Its letters pan, turn and flip; ours correct.
-    this.viewer.addHandler("canvas-key", (event) => (event.preventDefaultAction = /^[a-z]$/i.test(event.originalEvent.key)));
+    this.viewer.addHandler(
+      "canvas-key",
+      (event) => (event.preventDefaultAction = /^[a-z]$/i.test(event.originalEvent.key)),
+    );
     this.viewer.canvas.addEventListener("pointermove", (event) => this.#hover(event));
     this.viewer.canvas.addEventListener("pointerleave", () => marks.hover(null));
     for (const name of ["hover", "choose"]) marks.addEventListener(name, this.mark);
@@ -165,8 +179,7 @@ class Stage {
   #click({ originalEvent }) {
     if (!this.#scene?.found || this.#pen.tool !== "look") return;
     const id = nucleusAt(this.#scene.found.raster, ...this.at(originalEvent));
-    const toggle = originalEvent.shiftKey || originalEvent.ctrlKey || originalEvent.metaKey;
-    this.#marks.choose(id === null ? [] : [id], { toggle, from: "picture" });
+    this.#marks.choose(id === null ? [] : [id], { toggle: this.#marks.adds(originalEvent), from: "picture" });
   }
 
   #hover(event) {

@@ -6,7 +6,9 @@ import { extent, shown } from "./columns.js";
 const HEIGHT_PX = 190;
 let library = null;
 const load = () =>
-  (library ??= Promise.all([import("../../vendor/uplot/uPlot.esm.js"), loadStyle("vendor/uplot/uPlot.min.css")]).then(([{ default: uPlot }]) => uPlot));
+  (library ??= Promise.all([import("../../vendor/uplot/uPlot.esm.js"), loadStyle("vendor/uplot/uPlot.min.css")]).then(
+    ([{ default: uPlot }]) => uPlot,
+  ));
 
 /** A colour by its name in the style sheets, as it is now: light or dark. */
 export function colour(name) {
@@ -40,7 +42,11 @@ export function Plot({ ranges, titles, draw, onDrag, onClick, onHover, isFlat, t
       const uPlot = await load();
       if (isGone) return;
       made?.destroy();
-      made = new uPlot(settings(latest, titles, isFlat, place.current.clientWidth), [latest.current.ranges.x, latest.current.ranges.y], place.current);
+      made = new uPlot(
+        settings(latest, titles, isFlat, place.current.clientWidth),
+        [latest.current.ranges.x, latest.current.ranges.y],
+        place.current,
+      );
       setPlot(made);
     };
     start();
@@ -64,36 +70,61 @@ export function Plot({ ranges, titles, draw, onDrag, onClick, onHover, isFlat, t
 
 function settings(latest, titles, isFlat, width) {
   const axis = (label) => ({
-    label, labelSize: 18, labelGap: 0, labelFont: "12px system-ui", font: "11px system-ui", stroke: colour("text"),
-    grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1, size: 4 },
+    label,
+    labelSize: 18,
+    labelGap: 0,
+    labelFont: "12px system-ui",
+    font: "11px system-ui",
+    stroke: colour("text"),
+    grid: { stroke: colour("line"), width: 1 },
+    ticks: { stroke: colour("line"), width: 1, size: 4 },
     values: (_, values) => values.map(shown),
   });
   let pressedAt = null;
   return {
-    width, height: HEIGHT_PX, padding: [8, 10, 0, 0], legend: { show: false },
+    width,
+    height: HEIGHT_PX,
+    padding: [8, 10, 0, 0],
+    legend: { show: false },
     scales: { x: { time: false, range: () => latest.current.ranges.x }, y: { range: () => latest.current.ranges.y } },
-    axes: [{ ...axis(titles.x), size: 30 }, { ...axis(titles.y), size: 44 }],
+    axes: [
+      { ...axis(titles.x), size: 30 },
+      { ...axis(titles.y), size: 44 },
+    ],
     series: [{}, { paths: () => null, points: { show: false } }],
     cursor: {
-      drag: { x: true, y: !isFlat, setScale: false, uni: 10 }, points: { show: false }, y: !isFlat,
+      drag: { x: true, y: !isFlat, setScale: false, uni: 10 },
+      points: { show: false },
+      y: !isFlat,
       bind: {
-        mousedown: (plot, _, handler) => (event) => { pressedAt = [event.clientX, event.clientY]; handler(event); },
+        mousedown: (plot, _, handler) => (event) => {
+          pressedAt = [event.clientX, event.clientY];
+          handler(event);
+        },
         click: (plot) => (event) => {
           const isStill = pressedAt && Math.hypot(event.clientX - pressedAt[0], event.clientY - pressedAt[1]) < 4;
-          if (isStill) latest.current.onClick(plot.posToVal(plot.cursor.left, "x"), plot.posToVal(plot.cursor.top, "y"), plot, event);
+          if (isStill)
+            latest.current.onClick(
+              plot.posToVal(plot.cursor.left, "x"),
+              plot.posToVal(plot.cursor.top, "y"),
+              plot,
+              event,
+            );
         },
       },
     },
     hooks: {
       draw: [(plot) => clipped(plot, () => latest.current.draw(plot))],
       setCursor: [(plot) => latest.current.onHover?.(plot)],
-      setSelect: [(plot) => {
-        const { left, top, width, height } = plot.select;
-        if (width < 3) return;
-        const x = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
-        latest.current.onDrag(x, isFlat ? null : [plot.posToVal(top + height, "y"), plot.posToVal(top, "y")]);
-        plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-      }],
+      setSelect: [
+        (plot) => {
+          const { left, top, width, height } = plot.select;
+          if (width < 3) return;
+          const x = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+          latest.current.onDrag(x, isFlat ? null : [plot.posToVal(top + height, "y"), plot.posToVal(top, "y")]);
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+        },
+      ],
     },
   };
 }

@@ -1,7 +1,8 @@
 // The images that were given: two are measured at a time, the others wait.
-import { foundOf } from "./found.js";
+import { foundOf, measuredAnew } from "./found.js";
+import { writeLabels } from "./labels_tiff.js";
 import { patiently } from "./patience.js";
-import { lookedAt, segment } from "./service.js";
+import { lookedAt, measure, segment } from "./service.js";
 
 const AT_ONCE = 2;
 
@@ -28,7 +29,14 @@ export class Queue extends EventTarget {
   add(files, options) {
     this.#options = options;
     const added = [...files].map((file) => ({
-      id: this.#nextId++, file, truth: null, state: "waiting", found: null, problem: null, isCorrected: false, abort: null,
+      id: this.#nextId++,
+      file,
+      truth: null,
+      state: "waiting",
+      found: null,
+      problem: null,
+      isCorrected: false,
+      abort: null,
     }));
     if (added.length) lookedAt(added[0], options);
     this.items = [...this.items, ...added];
@@ -36,15 +44,16 @@ export class Queue extends EventTarget {
     return added;
   }
 
-  /** Measure all anew with other options, `first` before the others. */
+  /** Measure all anew with other options, `first` before the others; nuclei that were corrected by hand stay. */
   measureAll(options, first) {
     this.#options = options;
     for (const item of this.items) if (item.state !== "cancelled") this.#wait(item);
     this.#go(first);
   }
 
-  /** Measure one again. */
+  /** Find the nuclei of one anew, without corrections. */
   again(item) {
+    item.isCorrected = false;
     this.#wait(item);
     this.#go(item);
   }
@@ -75,7 +84,7 @@ export class Queue extends EventTarget {
 
   #wait(item) {
     item.abort?.abort();
-    Object.assign(item, { state: "waiting", problem: null, isCorrected: false, abort: null });
+    Object.assign(item, { state: "waiting", problem: null, abort: null });
   }
 
   #go(first) {
@@ -101,8 +110,14 @@ export class Queue extends EventTarget {
       // The picture first: measuring may take long.
       await item.looked?.answer.catch(() => {});
       signal.throwIfAborted();
-      const body = await patiently(() => segment(item.file, this.#options, { truth: item.truth, signal }), signal, busy);
-      return { state: "done", found: await foundOf(body), problem: null };
+      const { file, truth, isCorrected } = item;
+      if (!isCorrected) {
+        const body = await patiently(() => segment(file, this.#options, { truth, signal }), signal, busy);
+        return { state: "done", found: await foundOf(body), problem: null };
+      }
+      const labels = await writeLabels(item.found.raster);
+      const body = await patiently(() => measure(file, labels, this.#options, { signal }), signal, busy);
+      return { state: "done", found: await measuredAnew(item.found, body), problem: null };
     } catch (problem) {
       return { state: "failed", problem };
     }

@@ -14,11 +14,12 @@ export function RangeFields({ axes, onChoose }) {
       <summary>Choose by numbers</summary>
       <form onSubmit=${choose}>
         ${axes.map(
-          (title, index) => html`<fieldset>
-            <legend>${title}</legend>
-            <label>from <input name=${`from${index}`} type="number" step="any" /></label>
-            <label>to <input name=${`to${index}`} type="number" step="any" /></label>
-          </fieldset>`,
+          (title, index) =>
+            html`<fieldset>
+              <legend>${title}</legend>
+              <label>from <input name=${`from${index}`} type="number" step="any" /></label>
+              <label>to <input name=${`to${index}`} type="number" step="any" /></label>
+            </fieldset>`,
         )}
         <button>Choose these nuclei</button>
       </form>

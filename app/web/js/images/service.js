@@ -4,13 +4,24 @@ import { patiently } from "./patience.js";
 
 /** The options of `POST /segment` that the page offers. */
 export const OPTIONS = [
-  "quality", "threshold", "split_touching", "min_area_px", "exclude_border", "pixel_size_um", "scale", "channel", "page", "scene",
+  "quality",
+  "threshold",
+  "split_touching",
+  "min_area_px",
+  "exclude_border",
+  "pixel_size_um",
+  "scale",
+  "diameter_px",
+  "channel",
+  "page",
+  "scene",
 ];
 
 // Of the options those that say what is looked at, and not how nuclei are found.
 const PLANE = ["channel", "page", "scene"];
 const GIVEN = [...PLANE, "pixel_size_um", "exclude_border"];
-const only = (names, options) => Object.fromEntries(names.filter((name) => name in options).map((name) => [name, options[name]]));
+const only = (names, options) =>
+  Object.fromEntries(names.filter((name) => name in options).map((name) => [name, options[name]]));
 
 function form(parts) {
   const body = new FormData();
@@ -38,7 +49,10 @@ export const measure = (image, labels, options, { signal } = {}) =>
 export const file = async (image, options, format, labels = null) =>
   (
     await (labels
-      ? ask("POST", "measure", { parameters: { ...only(GIVEN, options), corrected: true, format }, body: form({ image, labels }) })
+      ? ask("POST", "measure", {
+          parameters: { ...only(GIVEN, options), corrected: true, format },
+          body: form({ image, labels }),
+        })
       : ask("POST", "segment", { parameters: { ...options, format }, body: form({ image }) }))
   ).blob();
 
@@ -50,7 +64,10 @@ export function lookedAt(item, options) {
   const plane = only(PLANE, options);
   const name = JSON.stringify(plane);
   if (item.looked?.name !== name) {
-    const answer = patiently(() => askJson("POST", "preview", { parameters: plane, body: form({ image: item.file }) }), never);
+    const answer = patiently(
+      () => askJson("POST", "preview", { parameters: plane, body: form({ image: item.file }) }),
+      never,
+    );
     item.looked = { name, answer };
     answer.catch(() => item.looked?.answer === answer && (item.looked = null));
   }
@@ -67,6 +84,7 @@ export function tiles(preview, options) {
     tileSize: preview.tile_px,
     minLevel: 0,
     maxLevel: preview.n_levels - 1,
-    getTileUrl: (level, column, row) => address(`preview/${preview.id}/${level}/${column}_${row}`, only(PLANE, options)).href,
+    getTileUrl: (level, column, row) =>
+      address(`preview/${preview.id}/${level}/${column}_${row}`, only(PLANE, options)).href,
   };
 }

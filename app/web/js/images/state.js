@@ -4,12 +4,20 @@ import { OPTIONS } from "./service.js";
 
 /** How the picture and the plots are shown, with the values at the start. */
 export const LOOK = {
-  show: "outlines", opacity: 1, brightness: 1, contrast: 1, x: "", y: "", sort: "label",
+  show: "outlines",
+  opacity: 1,
+  brightness: 1,
+  contrast: 1,
+  x: "",
+  y: "",
+  sort: "label",
 };
 
 /** Options and look that the parameters of the address name. */
 export function readState(parameters) {
-  const options = Object.fromEntries(OPTIONS.filter((name) => parameters.get(name)).map((name) => [name, parameters.get(name)]));
+  const options = Object.fromEntries(
+    OPTIONS.filter((name) => parameters.get(name)).map((name) => [name, parameters.get(name)]),
+  );
   const look = Object.fromEntries(
     Object.entries(LOOK).map(([name, value]) => {
       const said = parameters.get(name);
@@ -34,6 +42,8 @@ export function keepState(state) {
   clearTimeout(waiting);
   waiting = setTimeout(() => {
     const fragment = addressOf(state);
-    if (fragment !== location.hash && /^#?(\/images.*|\/)?$/.test(location.hash)) replaceRoute(fragment);
+    const now = ["", "#/"].includes(location.hash) ? "#/images" : location.hash;
+    // Another view may be seen by now.
+    if (fragment !== now && now.startsWith("#/images")) replaceRoute(fragment);
   }, WAIT_MS);
 }

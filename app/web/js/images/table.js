@@ -31,7 +31,8 @@ export function NucleiTable({ rows, marks, sort, onSort }) {
     if (index === undefined || !box) return;
     const at = index * ROW_PX;
     if (at < box.scrollTop) box.scrollTop = at;
-    else if (at + ROW_PX > box.scrollTop + box.clientHeight - HEAD_PX) box.scrollTop = at + ROW_PX + HEAD_PX - box.clientHeight;
+    else if (at + ROW_PX > box.scrollTop + box.clientHeight - HEAD_PX)
+      box.scrollTop = at + ROW_PX + HEAD_PX - box.clientHeight;
   };
   useEffect(() => {
     const sizes = new ResizeObserver(() => setHeight(frame.current?.clientHeight ?? 400));
@@ -55,7 +56,14 @@ export function NucleiTable({ rows, marks, sort, onSort }) {
   };
   const at = placeOf.get(current) ?? 0;
   const onKey = (event) => {
-    const next = { ArrowDown: at + 1, ArrowUp: at - 1, PageDown: at + 10, PageUp: at - 10, Home: 0, End: ordered.length - 1 }[event.key];
+    const next = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + 10,
+      PageUp: at - 10,
+      Home: 0,
+      End: ordered.length - 1,
+    }[event.key];
     if (next === undefined && event.key !== " ") return;
     event.preventDefault();
     if (event.key === " ") return choose(ordered[at], true);
@@ -68,37 +76,58 @@ export function NucleiTable({ rows, marks, sort, onSort }) {
   const last = Math.min(ordered.length, first + Math.ceil(height / ROW_PX) + 2 * SPARE);
   // The current row can always be reached by the tabulator key.
   const focusable = at >= first && at < last ? at : first;
-  const spacer = (n) => n > 0 && html`<tr aria-hidden="true"><td colspan=${names.length} style=${{ height: `${n * ROW_PX}px`, padding: 0 }}></td></tr>`;
+  const spacer = (n) =>
+    n > 0 &&
+    html`<tr aria-hidden="true">
+      <td colspan=${names.length} style=${{ height: `${n * ROW_PX}px`, padding: 0 }}></td>
+    </tr>`;
   return html`
     <section class="nuclei" aria-labelledby="nuclei-title">
       <header>
         <h2 id="nuclei-title">Table</h2>
-        <span class="muted">${marks.chosen.size ? `${marks.chosen.size} of ${rows.length} chosen` : `${rows.length} nuclei`}</span>
+        <span class="muted"
+          >${marks.chosen.size ? `${marks.chosen.size} of ${rows.length} chosen` : `${rows.length} nuclei`}</span
+        >
         ${marks.chosen.size > 0 && html`<button onClick=${() => marks.choose([])}>Choose none</button>`}
         <label><input type="checkbox" checked=${hasAll} onChange=${() => setAll(!hasAll)} /> All columns</label>
       </header>
-      <div class="frame" ref=${frame} onScroll=${(event) => setTop(event.currentTarget.scrollTop)} onMouseLeave=${() => marks.hover(null)}>
+      <div
+        class="frame"
+        ref=${frame}
+        onScroll=${(event) => setTop(event.currentTarget.scrollTop)}
+        onMouseLeave=${() => marks.hover(null)}
+      >
         <table role="grid" aria-multiselectable="true" aria-rowcount=${ordered.length + 1} aria-label="Nuclei">
           <thead>
             <tr>
               ${names.map(
-                (name) => html`<th scope="col" aria-sort=${name === order.name ? (order.descending ? "descending" : "ascending") : "none"}>
-                  <button onClick=${() => onSort(name === order.name && !order.descending ? `-${name}` : name)}>${titleOf(name)}</button>
-                </th>`,
+                (name) =>
+                  html`<th
+                    scope="col"
+                    aria-sort=${name === order.name ? (order.descending ? "descending" : "ascending") : "none"}
+                  >
+                    <button onClick=${() => onSort(name === order.name && !order.descending ? `-${name}` : name)}>
+                      ${titleOf(name)}
+                    </button>
+                  </th>`,
               )}
             </tr>
           </thead>
           <tbody onKeyDown=${onKey}>
             ${spacer(first)}
             ${ordered.slice(first, last).map(
-              (row, index) => html`<tr
-                key=${row.id} tabindex=${first + index === focusable ? 0 : -1} aria-rowindex=${first + index + 2}
-                aria-selected=${marks.chosen.has(row.id)} class=${row.id === marks.hovered ? "hovered" : ""}
-                onClick=${(event) => choose(row, event.shiftKey || event.ctrlKey || event.metaKey)}
-                onMouseEnter=${() => marks.hover(row.id)}
-              >
-                ${names.map((name) => html`<td>${shown(row[name])}</td>`)}
-              </tr>`,
+              (row, index) =>
+                html`<tr
+                  key=${row.id}
+                  tabindex=${first + index === focusable ? 0 : -1}
+                  aria-rowindex=${first + index + 2}
+                  aria-selected=${marks.chosen.has(row.id)}
+                  class=${row.id === marks.hovered ? "hovered" : ""}
+                  onClick=${(event) => choose(row, marks.adds(event))}
+                  onMouseEnter=${() => marks.hover(row.id)}
+                >
+                  ${names.map((name) => html`<td>${shown(row[name])}</td>`)}
+                </tr>`,
             )}
             ${spacer(ordered.length - last)}
           </tbody>

@@ -2,9 +2,24 @@
 
 // By the side of a pixel (top, right, bottom, left), clockwise with the inside on the right: where it leads, what lies
 // outside, and where its middle is. In (row, column).
-const AHEAD = [[0, 1], [1, 0], [0, -1], [-1, 0]];
-const OUTSIDE = [[-1, 0], [0, 1], [1, 0], [0, -1]];
-const MIDDLE = [[0, 0.5], [0.5, 1], [1, 0.5], [0.5, 0]];
+const AHEAD = [
+  [0, 1],
+  [1, 0],
+  [0, -1],
+  [-1, 0],
+];
+const OUTSIDE = [
+  [-1, 0],
+  [0, 1],
+  [1, 0],
+  [0, -1],
+];
+const MIDDLE = [
+  [0, 0.5],
+  [0.5, 1],
+  [1, 0.5],
+  [0.5, 0],
+];
 
 /**
  * The closed rings of one label, those of holes too; pixels that touch at corners belong together.

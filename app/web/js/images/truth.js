@@ -38,26 +38,46 @@ export function Truth({ item, sample, onTruth }) {
   const drop = (event) => {
     event.preventDefault();
     setOver(false);
-    if (event.dataTransfer.files.length) onTruth(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files.length && !item.isCorrected) onTruth(event.dataTransfer.files[0]);
   };
   const scores = item.truth && item.found?.body.evaluation;
   const ofSample = SAMPLES[sample]?.file === item.file.name && SAMPLES[sample].truth;
   return html`
-    <div class=${`truth ${isOver ? "is-over" : ""}`} onDragOver=${() => setOver(true)} onDragLeave=${() => setOver(false)} onDrop=${drop}>
+    <div
+      class=${`truth ${isOver ? "is-over" : ""}`}
+      onDragOver=${() => setOver(true)}
+      onDragLeave=${() => setOver(false)}
+      onDrop=${drop}
+    >
       <p class="row">
-        <${FileButton} label=${item.truth ? "Another mask" : "Choose a mask"} onFiles=${([file]) => onTruth(file)} />
-        ${ofSample && !item.truth && html`<button onClick=${async () => onTruth(await sampleFile(ofSample))}>The sample's own</button>`}
-        ${item.truth && html`<button onClick=${() => onTruth(null)}>Without it</button>`}
+        ${!item.isCorrected && html`<${FileButton} label=${item.truth ? "Another mask" : "Choose a mask"} onFiles=${([file]) => onTruth(file)} />`}
+        ${ofSample && !item.truth && !item.isCorrected && html`<button onClick=${async () => onTruth(await sampleFile(ofSample))}>The sample's own</button>`}
+        ${item.truth && !item.isCorrected && html`<button onClick=${() => onTruth(null)}>Without it</button>`}
       </p>
-      ${!item.truth && html`<p class="muted">Choose or drop here a mask that a person drew, of the same size: binary or labels, PNG or TIFF. Then you see what was found, missed and invented.</p>`}
+      ${item.isCorrected && html`<p class="muted">A mask is compared with what the model found. Take your corrections back to compare.</p>`}
+      ${!item.truth && !item.isCorrected && html`<p class="muted">Choose or drop here a mask that a person drew, of the same size: binary or labels, PNG or TIFF. Then you see what was found, missed and invented.</p>`}
       ${item.truth && html`<p class="muted">${item.truth.name}${item.isCorrected && "; the scores are those before your corrections"}</p>`}
-      ${scores && html`
-        <dl>
-          <div><dt>IoU</dt><dd><strong>${shown(scores.iou)}</strong></dd></div>
-          <div><dt>F1 (IoU 0.5)</dt><dd><strong>${shown(scores.matching[0].f1)}</strong></dd></div>
-          <div><dt>Count error</dt><dd><strong>${scores.count_error > 0 ? "+" : ""}${scores.count_error}</strong> of ${scores.count_true}</dd></div>
-        </dl>
-      `}
+      ${
+        scores &&
+        html`
+          <dl>
+            <div>
+              <dt>IoU</dt>
+              <dd><strong>${shown(scores.iou)}</strong></dd>
+            </div>
+            <div>
+              <dt>F1 (IoU 0.5)</dt>
+              <dd><strong>${shown(scores.matching[0].f1)}</strong></dd>
+            </div>
+            <div>
+              <dt>Count error</dt>
+              <dd>
+                <strong>${scores.count_error > 0 ? "+" : ""}${scores.count_error}</strong> of ${scores.count_true}
+              </dd>
+            </div>
+          </dl>
+        `
+      }
     </div>
   `;
 }

@@ -7,7 +7,10 @@ import { addressOf, keepState, readState } from "./state.js";
 /** What is loaded when the first image comes. */
 const loadRest = async () => {
   const [{ Queue }, { OneImage }, { QueueList }] = await Promise.all([
-    import("./queue.js"), import("./one_image.js"), import("./queue_list.js"), loadStyle("images.css"),
+    import("./queue.js"),
+    import("./one_image.js"),
+    import("./queue_list.js"),
+    loadStyle("images.css"),
   ]);
   return { Queue, OneImage, QueueList };
 };
@@ -17,12 +20,13 @@ let kept = null;
 
 /** The view of images. */
 export function View({ parameters }) {
-  const [state, setState] = useState(() => readState(parameters));
+  const [state, setState] = useState(() => (kept && !parameters.size ? kept.state : readState(parameters)));
   const [rest, setRest] = useState(kept);
   const [shown, setShown] = useState(kept?.shown ?? null);
   const [, setTick] = useState(0);
   const latest = useRef(state);
   latest.current = state;
+  if (kept) kept.state = state;
 
   const take = useCallback(async (files, sample = null) => {
     const loaded = kept ?? (await loadRest());
@@ -48,7 +52,12 @@ export function View({ parameters }) {
   }, [rest]);
   useEffect(() => keepState(state), [state]);
   useEffect(() => {
-    if (addressOf(latest.current) !== location.hash) change({ ...readState(parameters) });
+    const ask = (event) => kept?.queue.items.some(({ isCorrected }) => isCorrected) && event.preventDefault();
+    addEventListener("beforeunload", ask);
+    return () => removeEventListener("beforeunload", ask);
+  }, []);
+  useEffect(() => {
+    if (parameters.size && addressOf(latest.current) !== location.hash) change(readState(parameters));
   }, [parameters.toString()]);
 
   const change = (next) => {
@@ -58,7 +67,9 @@ export function View({ parameters }) {
   };
   const onLook = (changes) => setState((state) => ({ ...state, look: { ...state.look, ...changes } }));
   const onOptions = (changes) => {
-    const options = Object.fromEntries(Object.entries({ ...state.options, ...changes }).filter(([, value]) => value !== "" && value !== null));
+    const options = Object.fromEntries(
+      Object.entries({ ...state.options, ...changes }).filter(([, value]) => value !== "" && value !== null),
+    );
     change({ ...state, options });
   };
   const show = (item) => setShown((kept.shown = item));

@@ -12,7 +12,8 @@ const WAIT_MS = 400;
 const HINTS = {
   look: "Click a nucleus to choose it, hold Shift for several. The keys D, M, N, S and Ctrl+Z do what the buttons do.",
   draw: "Draw around a nucleus that was missed. By keyboard: arrows move the cross, Space sets a point, Enter finishes, Escape ends.",
-  split: "Draw a line right across a nucleus. By keyboard: arrows move the cross, Space sets a point, Enter cuts, Escape ends.",
+  split:
+    "Draw a line right across a nucleus. By keyboard: arrows move the cross, Space sets a point, Enter cuts, Escape ends.",
 };
 
 /**
@@ -40,7 +41,8 @@ export function Corrections({ item, queue, marks, pen, options }) {
       try {
         const body = await measure(item.file, await writeLabels(found.raster), options, { signal: abort.signal });
         const anew = await measuredAnew(found, body);
-        if (abort.signal.aborted) return;
+        // The nuclei may have been found anew meanwhile, without corrections.
+        if (abort.signal.aborted || item.found.raster !== found.raster) return;
         queue.set(item, { found: anew });
         setTold({ text: `Measured: ${anew.count} nuclei.` });
       } catch (problem) {
@@ -52,6 +54,8 @@ export function Corrections({ item, queue, marks, pen, options }) {
   const correct = (change) => {
     try {
       const chosen = change();
+      // What is under way is of the nuclei as they were.
+      queue.cancel(item);
       const rows = item.found.rows.filter(({ id }) => found.shapes.has(id));
       if (editor.canUndo) {
         queue.set(item, { isCorrected: true, found: { ...item.found, rows } });
@@ -71,7 +75,10 @@ export function Corrections({ item, queue, marks, pen, options }) {
   const act = {
     draw: () => pen.use(pen.tool === "draw" ? "look" : "draw"),
     split: () => pen.use(pen.tool === "split" ? "look" : "split"),
-    delete: () => (chosen().length ? correct(() => editor.delete(chosen())) : setTold({ text: "Choose a nucleus to delete first: click it, or its row in the table.", isError: true })),
+    delete: () =>
+      chosen().length
+        ? correct(() => editor.delete(chosen()))
+        : setTold({ text: "Choose a nucleus to delete first: click it, or its row in the table.", isError: true }),
     merge: () => correct(() => editor.merge(chosen())),
     undo: () => editor.canUndo && correct(() => editor.undo()),
     redo: () => editor.canRedo && correct(() => editor.redo()),
@@ -98,14 +105,20 @@ export function Corrections({ item, queue, marks, pen, options }) {
   useEffect(() => () => measuring.current?.abort(), [item]);
 
   const button = (name, title, key, isOff = false) => html`
-    <button aria-pressed=${name === "draw" || name === "split" ? tool === name : null} disabled=${isOff} onClick=${act[name]}>
+    <button
+      aria-pressed=${name === "draw" || name === "split" ? tool === name : null}
+      disabled=${isOff}
+      onClick=${act[name]}
+    >
       ${title} <kbd aria-hidden="true">${key}</kbd>
     </button>
   `;
   const n = chosen().length;
   return html`
     <div class="corrections" role="group" aria-label="Correct by hand">
-      ${button("delete", n > 1 ? `Delete ${n}` : "Delete", "D")} ${button("merge", "Merge", "M")} ${button("draw", "Draw", "N")} ${button("split", "Split", "S")}
+      <button aria-pressed=${marks.isSeveral} onClick=${() => marks.several(!marks.isSeveral)}>Choose several</button>
+      ${button("delete", n > 1 ? `Delete ${n}` : "Delete", "D")} ${button("merge", "Merge", "M")}
+      ${button("draw", "Draw", "N")} ${button("split", "Split", "S")}
       ${button("undo", "Undo", "Ctrl+Z", !editor.canUndo)} ${button("redo", "Redo", "Ctrl+Y", !editor.canRedo)}
       <p class=${told?.isError ? "told error" : "muted"} role="status">${told?.text ?? HINTS[tool]}</p>
     </div>

@@ -27,7 +27,10 @@ function patch(raster, box, ids, change) {
 /** Without these nuclei. */
 export function erased(raster, shapes, ids) {
   const gone = new Set(ids);
-  const box = around(ids.map((id) => shapes.get(id).box), raster);
+  const box = around(
+    ids.map((id) => shapes.get(id).box),
+    raster,
+  );
   return patch(raster, box, ids, (labels) => labels.forEach((label, index) => gone.has(label) && (labels[index] = 0)));
 }
 
@@ -35,7 +38,17 @@ export function erased(raster, shapes, ids) {
 export function drawn(raster, points, id) {
   const rows = points.map(([, y]) => y);
   const columns = points.map(([x]) => x);
-  const box = around([[Math.floor(Math.min(...rows)), Math.floor(Math.min(...columns)), Math.ceil(Math.max(...rows)) + 1, Math.ceil(Math.max(...columns)) + 1]], raster);
+  const box = around(
+    [
+      [
+        Math.floor(Math.min(...rows)),
+        Math.floor(Math.min(...columns)),
+        Math.ceil(Math.max(...rows)) + 1,
+        Math.ceil(Math.max(...columns)) + 1,
+      ],
+    ],
+    raster,
+  );
   if (box[0] >= box[2] || box[1] >= box[3]) throw new Refusal("The line lies outside of the image.");
   return patch(raster, box, [id], (labels, width, height) => {
     const mask = new Uint8Array(labels.length);
@@ -44,11 +57,15 @@ export function drawn(raster, points, id) {
       for (let pair = 0; pair + 1 < crossings.length; pair += 2) {
         const first = Math.max(0, Math.ceil(crossings[pair] - 0.5) - box[1]);
         const last = Math.min(width - 1, Math.ceil(crossings[pair + 1] - 0.5) - 1 - box[1]);
-        for (let column = first; column <= last; column += 1) if (!labels[row * width + column]) mask[row * width + column] = 1;
+        for (let column = first; column <= last; column += 1)
+          if (!labels[row * width + column]) mask[row * width + column] = 1;
       }
     }
     const { of, sizes } = pieces(mask, width, height);
-    if (!sizes.length) throw new Refusal("Inside the line there is no free pixel. Delete the nucleus that is there first, or draw around a larger area.");
+    if (!sizes.length)
+      throw new Refusal(
+        "Inside the line there is no free pixel. Delete the nucleus that is there first, or draw around a larger area.",
+      );
     const largest = sizes.indexOf(Math.max(...sizes)) + 1;
     of.forEach((piece, index) => piece === largest && (labels[index] = id));
   });
@@ -67,7 +84,11 @@ function crossingsOf(points, y) {
 export function merged(raster, shapes, ids) {
   if (ids.length < 2) throw new Refusal("Choose two or more nuclei to merge: hold Shift and click each.");
   const all = new Set(ids);
-  const box = around(ids.map((id) => shapes.get(id).box), raster, GAP_PX);
+  const box = around(
+    ids.map((id) => shapes.get(id).box),
+    raster,
+    GAP_PX,
+  );
   return patch(raster, box, ids, (labels, width, height) => {
     const mask = Uint8Array.from(labels, (label) => Number(all.has(label)));
     let whole = mask;
@@ -91,9 +112,15 @@ export function cutBy(raster, shapes, points, chosen, nextId) {
   const line = pixelsOf(points, raster);
   const crossed = new Set([...line].map((index) => raster.data[index]).filter(Boolean));
   const wanted = [...crossed].filter((id) => chosen.has(id));
-  const parts = (wanted.length ? wanted : [...crossed]).map((id) => partsOf(raster, shapes.get(id).box, id, line)).filter(Boolean);
-  if (!parts.length) throw new Refusal("The line divides no nucleus. Draw it right across one, from outside to outside.");
-  const box = around(parts.map((part) => part.box), raster);
+  const parts = (wanted.length ? wanted : [...crossed])
+    .map((id) => partsOf(raster, shapes.get(id).box, id, line))
+    .filter(Boolean);
+  if (!parts.length)
+    throw new Refusal("The line divides no nucleus. Draw it right across one, from outside to outside.");
+  const box = around(
+    parts.map((part) => part.box),
+    raster,
+  );
   const ids = [];
   let next = nextId;
   const made = patch(raster, box, ids, (labels, width) => {
@@ -115,7 +142,8 @@ export function cutBy(raster, shapes, points, chosen, nextId) {
 function pixelsOf(points, { width, height }) {
   const pixels = new Set();
   let [lastColumn, lastRow] = points[0].map(Math.floor);
-  const add = (column, row) => column >= 0 && row >= 0 && column < width && row < height && pixels.add(row * width + column);
+  const add = (column, row) =>
+    column >= 0 && row >= 0 && column < width && row < height && pixels.add(row * width + column);
   points.forEach(([x, y], index) => {
     const [fromX, fromY] = points[Math.max(0, index - 1)];
     const steps = Math.max(1, Math.ceil(4 * Math.hypot(x - fromX, y - fromY)));
@@ -136,7 +164,11 @@ function partsOf(raster, box, id, line) {
   const [width, height] = [right - left, bottom - top];
   const own = cut(raster, box);
   const index = (at) => (Math.floor(at / width) + top) * raster.width + (at % width) + left;
-  const { of, sizes } = pieces(Uint8Array.from(own, (label, at) => Number(label === id && !line.has(index(at)))), width, height);
+  const { of, sizes } = pieces(
+    Uint8Array.from(own, (label, at) => Number(label === id && !line.has(index(at)))),
+    width,
+    height,
+  );
   const large = sizes.map((size, piece) => (size >= CRUMB_PX ? piece + 1 : 0)).filter(Boolean);
   if (large.length < 2) return null;
   const numberOf = new Map(large.map((piece, number) => [piece, number + 1]));

@@ -20,10 +20,20 @@ export function paste({ width, data }, [top, left, bottom, right], part) {
 /** The box around some boxes, wider by `room` and within the image. */
 export function around(boxes, { width, height }, room = 0) {
   const [top, left, bottom, right] = boxes.reduce(
-    (all, box) => [Math.min(all[0], box[0]), Math.min(all[1], box[1]), Math.max(all[2], box[2]), Math.max(all[3], box[3])],
+    (all, box) => [
+      Math.min(all[0], box[0]),
+      Math.min(all[1], box[1]),
+      Math.max(all[2], box[2]),
+      Math.max(all[3], box[3]),
+    ],
     [Infinity, Infinity, -Infinity, -Infinity],
   );
-  return [Math.max(0, top - room), Math.max(0, left - room), Math.min(height, bottom + room), Math.min(width, right + room)];
+  return [
+    Math.max(0, top - room),
+    Math.max(0, left - room),
+    Math.min(height, bottom + room),
+    Math.min(width, right + room),
+  ];
 }
 
 /** The box of a label within another box; null where it is not there. */
@@ -82,7 +92,10 @@ export function pieces(mask, width, height) {
 /** What is set after growing by some pixels and shrinking again: gaps of twice that are closed. */
 export function closed(mask, width, height, pixels) {
   let now = mask;
-  for (const [steps, beside] of [[pixels, 1], [pixels, 0]]) {
+  for (const [steps, beside] of [
+    [pixels, 1],
+    [pixels, 0],
+  ]) {
     for (let step = 0; step < steps; step += 1) {
       const next = now.slice();
       for (let index = 0; index < now.length; index += 1) {
