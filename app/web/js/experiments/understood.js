@@ -42,7 +42,7 @@ export function Understood({ status, wells, images, act, putLayout }) {
 function summary({ understood, n_files: nFiles, layout, warnings }, plates, wells) {
   if (!nFiles) return "No images have come yet; this is the layout.";
   const { n_images: nImages = 0, n_wells: nWells = 0, channels = [] } = understood;
-  const ofChannels = channels.length > 1 ? `, of ${channels.length} channels each` : "";
+  const ofChannels = channels.length > 1 ? ` of ${channels.length} channels each` : "";
   if (isChannelNeeded(warnings)) return `${several(nFiles, "file")} of ${several(channels.length, "channel")}.`;
   const conditions = new Set(wells.map((well) => well.condition).filter(Boolean)).size;
   const where = nWells ? ` in ${several(nWells, "well")} of ${several(plates.size, "plate")}` : "";
