@@ -62,7 +62,7 @@ class Lab:
     def expected(self, endpoint: Endpoint, change: Change) -> float:
         """What wells with a change truly have in the mean over all plates."""
         mean = float(np.nanmean(getattr(self._true, endpoint)[change]))
-        return mean * (self.n_fields if endpoint == "count" else 1) * (1 + EDGE * AT_EDGE.mean())
+        return mean * (self.n_fields if endpoint == "count" else 1) * (1 + EDGE * float(AT_EDGE.mean()))
 
     def plate(self, endpoint: Endpoint, changes: Sequence[Change]) -> dict[str, list[Any]]:
         """A table of wells with these changes, the first ones the control, at random places; `true` and `measured`."""

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +42,8 @@ class Areas(NamedTuple):
     measured: Sequence[int]
 
 
-class Pool(NamedTuple):
+@dataclass(frozen=True)
+class Pool:
     """Count and median area of each field (NaN without nuclei), `(F,)`, by the change."""
 
     count: dict[Change, Values]

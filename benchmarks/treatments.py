@@ -76,9 +76,9 @@ def with_larger(field: Field, part: float) -> Field:
 
 def _scaled(own: NDArray[np.bool_], factor: float) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """What enlarges pixels around a nucleus from its centroid."""
-    from_row, from_column = (
-        ((index - index[own].mean()) / factor + index[own].mean()).astype(np.float32) for index in np.indices(own.shape)
-    )
+    places: NDArray[Any] = np.indices(own.shape)
+    middle = places[:, own].mean(axis=1)[:, None, None]
+    from_row, from_column = ((places - middle) / factor + middle).astype(np.float32)
 
     def scaled(pixels: NDArray[Any]) -> NDArray[np.float32]:
         source = pixels.astype(np.float32)

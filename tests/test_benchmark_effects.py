@@ -12,6 +12,7 @@ from benchmarks.effects_pool import FEWER, LARGER, UNCHANGED, Areas, Change, poo
 from benchmarks.treatments import Field, with_fewer, with_larger
 from tests import fakes
 from tests.synthetic import discs, png, tiff
+from training.dataset import find_samples
 
 GRID = [(25 + 40 * row, 25 + 40 * column) for row in range(3) for column in range(5)]
 
@@ -61,14 +62,19 @@ def test_neighbours_that_touch_keep_their_pixels() -> None:
 
 def test_what_is_measured_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, _ = data_set(tmp_path)
-    samples = effects.find_samples([data])
+    samples = find_samples([data])
     cache = tmp_path / "cache.jsonl"
     changes = (UNCHANGED, LARGER[0])
     first = list(effects_pool.measured_fields(fakes.engine(), samples, changes, cache))
     # A run that was stopped leaves half a line.
     cache.write_bytes(b"".join(cache.read_bytes().splitlines(keepends=True)[:-1]) + b'["image2", ["lar')
     seen = []
-    monkeypatch.setattr(effects_pool, "_measure", lambda *args, **_: seen.append(args[1]) or first[-1])
+
+    def measured(_: Engine, name: str, *__: object, **___: object) -> Areas:
+        seen.append(name)
+        return first[-1]
+
+    monkeypatch.setattr(effects_pool, "_measure", measured)
     again = list(effects_pool.measured_fields(fakes.engine(), samples, changes, cache))
     assert [list(one.true) for one in again] == [list(one.true) for one in first]
     assert seen == [samples[-1].image_id]

@@ -37,7 +37,7 @@ def text_of(pdf: bytes) -> str:
 
 def glyphs(cmap: str) -> dict[int, str]:
     """The letter of each glyph of a font."""
-    known = {}
+    known: dict[int, str] = {}
     for block in re.findall(r"beginbfchar(.*?)endbfchar", cmap, re.DOTALL):
         known |= {int(glyph, 16): letters(code) for glyph, code in re.findall(r"<(\w+)>\s*<(\w+)>", block)}
     for block in re.findall(r"beginbfrange(.*?)endbfrange", cmap, re.DOTALL):
