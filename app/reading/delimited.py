@@ -10,8 +10,29 @@ from app.errors import TableError
 
 MOST_BYTES = 64 * 2**20
 MOST_CELLS = 5_000_000
-_DELIMITERS = (",", ";", "\t")
-_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+NO_TEXT = "This is no text that can be read; save the table as CSV with UTF-8."
+_DELIMITERS = "\t;,"
+# Byte-order marks; the longer first.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_FILES = (
+    (b"PK\x03\x04", "It is a zip or an Excel workbook"),
+    (b"\xd0\xcf\x11\xe0", "It is an old Excel workbook"),
+    (b"%PDF", "It is a PDF"),
+    (b"\x89PNG", "It is a picture"),
+    (b"\xff\xd8\xff", "It is a picture"),
+    (b"II*\x00", "It is a picture"),
+    (b"MM\x00*", "It is a picture"),
+    (b"\x1f\x8b", "It is packed"),
+)
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+# What Excel writes, and takes, before the table: the delimiter.
+_SEP_LINE = re.compile(r'"?sep=(.)"?[\t;,]*', re.IGNORECASE)
 _POINT_NUMBER = re.compile(r"[+-]?\d+\.\d+")
 _COMMA_NUMBER = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+([eE][+-]?\d+)?")
 # A comma or a point before three digits may mean thousands.
@@ -50,9 +71,8 @@ def read_columns(data: bytes) -> dict[str, list[str]]:
         raise TableError(
             f"The table has {len(data)} bytes; {MOST_BYTES} are read. Leave out columns that are not asked for."
         )
-    text = _decoded(data)
-    delimiter, start = _delimiter(text)
-    rows = _rows(text[start:], delimiter, text.count("\n", 0, start))
+    text, _ = read_text(data)
+    rows, delimiter = split_rows(text)
     _, header = next(rows, (0, []))
     names = _names(header)
     columns: dict[str, list[str]] = {name: [] for name in names if name}
@@ -77,38 +97,59 @@ def read_columns(data: bytes) -> dict[str, list[str]]:
     return _with_points(columns, delimiter, lines)
 
 
-def _decoded(data: bytes) -> str:
-    if data.startswith(_WORKBOOKS):
-        raise TableError("This is a spreadsheet's own file, or a zip; save the sheet as CSV and send that.")
-    encodings = ["utf-8-sig", "cp1252"]
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ["utf-16"]
-    elif b"\0" in data[:2]:
-        encodings = ["utf-16-be" if data[0] == 0 else "utf-16-le"]
-    for encoding in encodings:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return text
-    raise TableError("This is no text; save the table as CSV in UTF-8 and send that.")
+def read_text(data: bytes) -> tuple[str, bool]:
+    """The text of a file, and whether its encoding is certain; otherwise letters beyond ASCII may be others.
+
+    Raises
+    ------
+    TableError
+        It is no text.
+    """
+    for start, what in _OTHER_FILES:
+        if data.startswith(start):
+            raise TableError(f"{what}, and no table as text; save the sheet as CSV.")
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
+    if encoding is None and data[:2000].count(0) > min(len(data), 2000) // 4:
+        # Every other byte of UTF-16 is zero, in what is mostly Latin.
+        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    is_certain = True
+    try:
+        text = data.decode(encoding or "utf-8")
+    except UnicodeDecodeError as exc:
+        if encoding is not None:
+            raise TableError(NO_TEXT) from exc
+        # What Excel writes where nobody chose otherwise.
+        text, is_certain = data.decode("cp1252", "replace"), False
+    if _CONTROL.search(text) or ("\ufffd" in text and not is_certain):
+        raise TableError(NO_TEXT)
+    return text, is_certain
 
 
-def _delimiter(text: str) -> tuple[str, int]:
-    """What separates the cells, and where the line that names the columns begins."""
+def split_rows(text: str) -> tuple[Iterator[tuple[int, list[str]]], str]:
+    """Rows that hold anything, each with the number of its line and cells without blanks around them; the delimiter.
+
+    Raises
+    ------
+    TableError
+        While the rows are read: a quotation mark is not closed.
+    """
     first, _, rest = text.partition("\n")
-    # What Excel writes, and takes, before the table.
-    said = re.fullmatch(r"\"?sep=(.)\"?\s*", first)
-    if said:
-        return said[1], len(text) - len(rest)
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    return max(_DELIMITERS, key=unquoted.count), 0
+    said = _SEP_LINE.fullmatch(first.strip("\r "))
+    delimiter = said[1] if said else _delimiter(text)
+    return _rows(rest if said else text, delimiter, 1 if said else 0), delimiter
+
+
+def _delimiter(text: str) -> str:
+    """What is most often between the cells of the first line that has several."""
+    for line in io.StringIO(text):
+        bare = re.sub(r'"[^"]*"', "", line.strip("\r\n"))
+        counts = {sign: bare.count(sign) for sign in _DELIMITERS}
+        if any(counts.values()):
+            return max(_DELIMITERS, key=lambda sign: counts[sign])
+    return ","
 
 
 def _rows(text: str, delimiter: str, n_before: int) -> Iterator[tuple[int, list[str]]]:
-    """Lines that hold anything, with their numbers."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     n_read = 0
     try:
@@ -119,7 +160,8 @@ def _rows(text: str, delimiter: str, n_before: int) -> Iterator[tuple[int, list[
                 yield line, cells
     except csv.Error as exc:
         raise TableError(
-            f"Line {n_before + n_read + 1} cannot be taken apart; look for a quotation mark without its other."
+            f"Line {n_before + n_read + 1} has a quotation mark that is not closed, or text after a closed one; put one"
+            " at both ends of the cell, and double those inside."
         ) from exc
 
 

@@ -158,7 +158,7 @@ def test_missing_wells_are_told(client: TestClient) -> None:
     [
         ("", "no rows"),
         ("well,condition\nA1,DMSO\n", "no column 'count'"),
-        ('well,count\nA1,"1\n', "Line 2 cannot be taken apart"),
+        ('well,count\nA1,"1\n', "Line 2 has a quotation mark"),
         (b"PK\x03\x04", "save the sheet as CSV"),
         ("well,condition,control,count\nA1,DMSO,negative,many\n", "Row 1 of column 'count' holds 'many'"),
     ],

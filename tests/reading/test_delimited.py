@@ -68,7 +68,7 @@ def test_commas_within_numbers(cells: list[str], read: list[str]) -> None:
         ("a;b\n1.234;1,5\n", "Line 2, column 'a', holds 1.234"),
         ("a,b\n1,2\n1,2,3\n", "Line 3 has 3 cells"),
         ("a,b\n1,2\n1\n", "Line 3 has 1 cells where there are 2 columns"),
-        ('sep=,\na,b\n1,"2\n', "Line 3 cannot be taken apart"),
+        ('sep=,\na,b\n1,"2\n', "Line 3 has a quotation mark"),
         ("a,a\n1,2\n", "Two columns are named 'a'"),
         ("a,b\n", "no rows"),
         ("", "no rows"),

@@ -1,42 +1,17 @@
-"""Text that spreadsheets save, to rows of cells and to numbers: whatever the delimiter, encoding and decimal mark."""
+"""A layout's table as rows of cells, of bounded size, and its doses as numbers, whatever the decimal mark."""
 
-import codecs
-import csv
-import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.errors import LayoutError
+from app.errors import LayoutError, TableError
+from app.reading.delimited import NO_TEXT, read_text, split_rows
 
 MAX_BYTES = 32 * 2**20
 MAX_ROWS = 100_000
 MAX_COLUMNS = 300
 _MAX_CELL = 2000
-_DELIMITERS = "\t;,"
-# Byte-order marks; the longer first.
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-_OTHER_FILES = (
-    (b"PK\x03\x04", "It is a zip or an Excel workbook"),
-    (b"\xd0\xcf\x11\xe0", "It is an old Excel workbook"),
-    (b"%PDF", "It is a PDF"),
-    (b"\x89PNG", "It is a picture"),
-    (b"\xff\xd8\xff", "It is a picture"),
-    (b"II*\x00", "It is a picture"),
-    (b"MM\x00*", "It is a picture"),
-    (b"\x1f\x8b", "It is packed"),
-)
-_NO_TEXT_SENTENCE = "The layout is no text that can be read; save it as CSV with UTF-8."
-_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1f\x7f\ufffd]")
-# Excel's own word for the delimiter, in the first line.
-_SEP_LINE = re.compile(r'"?sep=([\t;,])"?[\t;,]*', re.IGNORECASE)
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:e[+-]?[0-9]{1,3})?", re.IGNORECASE)
 # With marks of thousands, which are any of these signs.
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}([., '\u00a0\u202f])[0-9]{3}(?:\1[0-9]{3})*(?:[.,][0-9]+)?")
@@ -79,28 +54,25 @@ def read_sheet(data: bytes) -> Sheet:
     LayoutError
         It is no text, too large, empty, or has a quotation mark that is not closed.
     """
-    text, is_certain = _decode(data)
-    first, _, _ = text.partition("\n")
-    said = _SEP_LINE.fullmatch(first.strip("\r "))
-    delimiter = said[1] if said else _delimiter(text)
-    rows: list[Row] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    n_read = 0
-    try:
-        for cells in reader:
-            line, n_read = n_read + 1, reader.line_num
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped) and not (said and line == 1):
-                rows.append(_checked(line, stripped))
-                if len(rows) > MAX_ROWS + 1:
-                    raise LayoutError(
-                        f"The layout has more than {MAX_ROWS} rows; give one row a well, or divide the experiment."
-                    )
-    except csv.Error as exc:
+    if len(data) > MAX_BYTES:
         raise LayoutError(
-            f"Line {n_read + 1} has a quotation mark that is not closed, or text after a closed one; put one at both "
-            "ends of the cell, and double those inside."
-        ) from exc
+            f"The layout has {len(data)} bytes, and at most {MAX_BYTES} are read; save only the columns that say what "
+            "each well got."
+        )
+    try:
+        text, is_certain = read_text(data)
+        if "\ufffd" in text:
+            raise LayoutError(NO_TEXT)
+        found, delimiter = split_rows(text)
+        rows = []
+        for line, cells in found:
+            rows.append(_checked(line, cells))
+            if len(rows) > MAX_ROWS + 1:
+                raise LayoutError(
+                    f"The layout has more than {MAX_ROWS} rows; give one row a well, or divide the experiment."
+                )
+    except TableError as exc:
+        raise LayoutError(str(exc)) from exc
     if not rows:
         raise LayoutError("The layout is empty; give a table with the columns well and condition.")
     return Sheet(rows, delimiter, is_certain)
@@ -145,42 +117,6 @@ def read_numbers(cells: Iterable[tuple[int, str]], column: str, delimiter: str) 
     read = [(line, None if cell.lower() in _NO_NUMBER else cell) for line, cell in cells]
     mark = _decimal_mark([(line, cell) for line, cell in read if cell is not None], column, delimiter)
     return [None if cell is None else _number(line, cell, column, mark) for line, cell in read]
-
-
-def _decode(data: bytes) -> tuple[str, bool]:
-    if len(data) > MAX_BYTES:
-        raise LayoutError(
-            f"The layout has {len(data)} bytes, and at most {MAX_BYTES} are read; save only the columns that say what "
-            "each well got."
-        )
-    for start, what in _OTHER_FILES:
-        if data.startswith(start):
-            raise LayoutError(f"{what}, and no table as text; save the layout as CSV.")
-    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
-    if encoding is None and data[:2000].count(0) > min(len(data), 2000) // 4:
-        # Every other byte of UTF-16 is zero, in what is mostly Latin.
-        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
-    is_certain = True
-    try:
-        text = data.decode(encoding or "utf-8")
-    except UnicodeDecodeError as exc:
-        if encoding is not None:
-            raise LayoutError(_NO_TEXT_SENTENCE) from exc
-        # What Excel writes where nobody chose otherwise.
-        text, is_certain = data.decode("cp1252", "replace"), False
-    if _NO_TEXT.search(text):
-        raise LayoutError(_NO_TEXT_SENTENCE)
-    return text, is_certain
-
-
-def _delimiter(text: str) -> str:
-    """What is most often between the cells of the first line that has several."""
-    for line in io.StringIO(text):
-        bare = re.sub(r'"[^"]*"', "", line.strip("\r\n"))
-        counts = {sign: bare.count(sign) for sign in _DELIMITERS}
-        if any(counts.values()):
-            return max(_DELIMITERS, key=lambda sign: counts[sign])
-    return ","
 
 
 def _checked(line: int, cells: list[str]) -> Row:
