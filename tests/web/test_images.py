@@ -278,7 +278,7 @@ def test_corrected_nuclei_stay_when_options_change_and_another_view_was_seen(pag
     expect(page.locator(".numbers")).to_contain_text("µm²")
     expect(count).to_have_text(str(n - 1))
     page.get_by_role("link", name="Experiments").click()
-    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    expect(page.get_by_role("heading", name="Experiments", level=1)).to_be_visible()
     page.get_by_role("link", name="Images").click()
     expect(count).to_have_text(str(n - 1))
     expect(page).to_have_url(re.compile("pixel_size_um=0.5"))

@@ -12,7 +12,7 @@ def test_the_first_view_takes_images_and_leads_to_experiments(page: Page) -> Non
     page.goto("/")
     expect(page.locator("main input[type=file]").first).to_be_attached()
     page.get_by_role("link", name="Experiments").click()
-    expect(page.get_by_role("heading", name="Experiments")).to_be_visible()
+    expect(page.get_by_role("heading", name="Experiments", level=1)).to_be_visible()
     assert page.title() == "Experiments - Karyometer"
 
 
