@@ -175,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"Made by `{command_line('benchmarks.effects', sys.argv[1:] if arguments is None else arguments)}` of "
         f"{len(samples)} fields: {options.plates} plates for each cell, {TWICE * options.plates} where nothing was "
         f"done and {n_of_curves(options.plates)} of curves. Of {options.plates} plates a share of 95 % is known to "
-        f"{1.96 * np.sqrt(0.95 * 0.05 / options.plates):.1%}.",
+        f"{1.96 * np.sqrt(0.95 * 0.05 / options.plates):.1%}, and of {TWICE * options.plates} one of 5 % to "
+        f"{1.96 * np.sqrt(0.95 * 0.05 / options.plates / TWICE):.1%}.",
         *report(drawn, list(bias_rows(true, measured))),
     ]
     fill("effects", "\n\n".join(text), PAGE)
