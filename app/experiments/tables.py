@@ -214,7 +214,7 @@ class Tables:
 
     def _nuclei_of(self, image: Image, schema: pyarrow.Schema) -> pyarrow.Table:
         assert image.result is not None  # noqa: S101
-        table = parquet.read_table(io.BytesIO(self.store.files.read(image.result.nuclei_sha256)))
+        table = parquet.ParquetFile(io.BytesIO(self.store.files.read(image.result.nuclei_sha256))).read()
         table = table.replace_schema_metadata(None)
         record = image.result.record
         codes = sorted({warning["code"] for warning in record["warnings"]})

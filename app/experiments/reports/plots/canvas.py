@@ -105,6 +105,7 @@ class Plot:
     @cached_property
     def _laid_out(self) -> Figure:
         # With an engine each file would be laid out, and drawn, twice more.
-        self.drawn.draw_without_rendering()
+        if (engine := self.drawn.get_layout_engine()) is not None:
+            engine.execute(self.drawn)
         self.drawn.set_layout_engine(None)
         return self.drawn
