@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing import current_process
+from multiprocessing import current_process, forkserver
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,16 @@ def temporary_folder() -> Iterator[Path]:
             yield folder
         finally:
             tempfile.tempdir, of_process["tempdir"] = before, of_before
+            _end_forkserver(folder)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_forkserver(folder: Path) -> None:
+    """End the server that `multiprocessing` keeps, if its socket lies in the folder; who needs one starts another."""
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    address = server._forkserver_address
+    if isinstance(address, str) and Path(address).is_relative_to(folder):
+        server._stop()
 
 
 def _remove_if_abandoned(folder: Path, user: int) -> None:

@@ -24,6 +24,6 @@ def test_what_grows_is_told(last: State, told: list[str]) -> None:
 def test_a_short_soak_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.soak._SETTLE_S", 6)
     with running() as service:
-        states = soak(service, n_requests=160, n_parts=2)
+        states = soak(service, n_requests=240, n_parts=3)
     # So few requests have not met every size yet, whose first images cost memory once.
     assert failures(states, max_growth=0.1) == []

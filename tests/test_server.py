@@ -236,7 +236,7 @@ def test_a_second_request_to_stop_waits_for_no_large_image(tmp_path: Path, monke
 
     with running(max_pixels="10000000") as (url, process, _), ThreadPoolExecutor() as threads:
         threads.submit(post_large, url)
-        wait_for(lambda: any(tmp_path.glob("karyometer-*/karyometer-*/probability")))
+        wait_for(lambda: any(tmp_path.glob("karyometer-*/karyometer-*/image")))
         process.send_signal(signal.SIGTERM)
         wait_for(lambda: get(f"{url}/health/ready").status_code == 503)
         process.send_signal(signal.SIGTERM)

@@ -1,3 +1,5 @@
+import multiprocessing
+import os
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,16 @@ def test_all_temporary_files_are_in_one_folder_that_goes_at_the_end(above: Path)
         assert Path(tempfile.mkdtemp()).parent == folder
     assert tempfile.gettempdir() == str(above)
     assert list(above.iterdir()) == []
+
+
+def test_processes_can_be_started_after_a_folder_that_others_were_started_in() -> None:
+    context = multiprocessing.get_context("forkserver")
+    for _ in range(2):
+        with temporary_folder():
+            process = context.Process(target=os.getpid)
+            process.start()
+            process.join()
+        assert process.exitcode == 0
 
 
 def test_without_a_folder_it_is_said_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

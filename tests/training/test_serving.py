@@ -10,6 +10,7 @@ from app.cli import main
 from app.engine.engine import Engine, Limits
 from app.inference.load import Model, load_model
 from app.inference.model_card import CARD_NAME, read_model_card
+from app.inference.savedmodel import SavedModelPredictor
 from app.options import SegmentationOptions
 from tests.conftest import DATA
 
@@ -59,16 +60,17 @@ def test_a_network_without_a_distance_says_so(tiny_model: Path) -> None:
     assert load_model(tiny_model, "cpu").predictor.predict(np.zeros((8, 8, 3), np.float32)).distance is None
 
 
-def test_a_network_sees_one_image_at_a_time(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    barrier, frozen = threading.Barrier(2), model.predictor._frozen  # type: ignore[attr-defined]
+def test_a_network_sees_one_image_at_a_time(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = SavedModelPredictor(tiny_model, read_model_card(tiny_model).contract, "cpu")
+    barrier, frozen = threading.Barrier(2), predictor._frozen
 
     def waiting(image: Any) -> Any:
         barrier.wait(1)
         return frozen(image)
 
-    monkeypatch.setattr(model.predictor, "_frozen", waiting)
+    monkeypatch.setattr(predictor, "_frozen", waiting)
     with ThreadPoolExecutor() as threads, pytest.raises(threading.BrokenBarrierError):
-        list(threads.map(model.predictor.predict, [np.zeros((64, 64, 3), np.float32)] * 2))
+        list(threads.map(predictor.predict, [np.zeros((64, 64, 3), np.float32)] * 2))
 
 
 def test_a_gpu_that_is_not_there_is_refused_in_one_sentence(
