@@ -57,7 +57,7 @@ def temporary_folder() -> Iterator[Path]:
 
 def _end_forkserver(folder: Path) -> None:
     """End the server that `multiprocessing` keeps, if its socket lies in the folder; who needs one starts another."""
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    server: Any = forkserver._forkserver
     address = server._forkserver_address
     if isinstance(address, str) and Path(address).is_relative_to(folder):
         server._stop()
