@@ -39,6 +39,8 @@ class EffectOptions:
     test
         `t` (Welch's, paired, or Dunnett's), or `rank` or `permutation`: these only where so many replicates can reach
         0.05.
+    marker, marker_threshold
+        Of an experiment's nuclei: the column, and above what a nucleus is positive; for `positive_fraction`.
     """
 
     endpoints: tuple[str, ...] = ("count",)
@@ -47,6 +49,8 @@ class EffectOptions:
     block: str | None = None
     correction: Correction = "holm"
     test: Test = "t"
+    marker: str | None = None
+    marker_threshold: float | None = None
 
 
 def effects(

@@ -9,6 +9,13 @@ _TESTS = {
     "Dunnett's test in blocks": "Dunnett's test with blocks taken out (Dunnett 1955)",
     "paired t test, Bonferroni's correction": "paired t tests with Bonferroni's correction",
 }
+_FRACTIONS = {
+    ("positive_fraction",): "Nuclei were positive whose marker was above the threshold that the provenance names.",
+    ("condensed_fraction",): "Nuclei were condensed that were two robust standard deviations smaller, and brighter on "
+    "average, than the median nucleus of their plate's negative controls.",
+    ("g1_fraction", "g2_fraction"): "Nuclei were in G1 or G2 whose integrated intensity lay around the peaks of the "
+    "negative controls of their plate (Roukos et al. 2015).",
+}
 _REFERENCES = {
     "Welch": "Welch BL. The generalization of 'Student's' problem when several different population variances are "
     "involved. Biometrika 1947;34:28-35. doi 10.1093/biomet/34.1-2.28",
@@ -17,6 +24,8 @@ _REFERENCES = {
     "Lord": "Lord SJ et al. SuperPlots: communicating reproducibility and variability in cell biology. J Cell Biol "
     "2020;219:e202001064. doi 10.1083/jcb.202001064",
     "Ritz": "Ritz C et al. Dose-response analysis using R. PLoS ONE 2015;10:e0146021. doi 10.1371/journal.pone.0146021",
+    "Roukos": "Roukos V et al. Cell cycle staging of individual cells by fluorescence microscopy. Nat Protoc "
+    "2015;10:334-348. doi 10.1038/nprot.2015.016",
     "Zhang": "Zhang J-H, Chung TDY, Oldenburg KR. A simple statistical parameter for use in evaluation and validation "
     "of high throughput screening assays. J Biomol Screen 1999;4:67-73. doi 10.1177/108705719900400206",
     "Holm": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.",
@@ -61,6 +70,8 @@ def methods(effects: Effects, version: str) -> tuple[str, list[str]]:
             "Ratios of EC50 come from joint fits of two curves with one residual variance: F tests and profile "
             f"intervals; p was corrected for their number after {correction}."
         )
+    endpoints = {endpoint.endpoint for endpoint in effects.endpoints}
+    said += [sentence for names, sentence in _FRACTIONS.items() if endpoints & set(names)]
     if controlled:
         said.append("Plates were judged by Z' (Zhang et al. 1999) and the strictly standardised mean difference.")
     text = " ".join(said)

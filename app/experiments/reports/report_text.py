@@ -17,6 +17,10 @@ _WORDS = {
     "area_median_um2": "median nuclear area, µm²",
     "area_mean_px": "mean nuclear area, px",
     "area_mean_um2": "mean nuclear area, µm²",
+    "positive_fraction": "fraction of positive nuclei",
+    "condensed_fraction": "fraction of condensed nuclei",
+    "g1_fraction": "fraction of nuclei in G1",
+    "g2_fraction": "fraction of nuclei in G2",
 }
 _MOST_CURVES = 2
 _MOST_ENDPOINTS = 3
