@@ -73,6 +73,8 @@ def effect_options(options: argparse.Namespace) -> EffectOptions:
         block=options.block,
         correction=options.correction,
         test=options.test,
+        marker=getattr(options, "marker", None),
+        marker_threshold=getattr(options, "marker_threshold", None),
     )
 
 
@@ -165,6 +167,10 @@ def _add_experiment(commands: _Commands, work: argparse.ArgumentParser, statisti
         "--names", default="karyometer", choices=get_args(Names), help="whose names the columns have (%(default)s)"
     )
     experiment.add_argument("--resume", action="store_true", help="go on in a folder that is not empty")
+    experiment.add_argument(
+        "--marker", metavar="COLUMN", help="of the table of nuclei, for the endpoint positive_fraction"
+    )
+    experiment.add_argument("--marker-threshold", type=float, metavar="NUMBER", help="nuclei above are positive")
     experiment.set_defaults(command="experiment")
 
 

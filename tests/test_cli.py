@@ -14,8 +14,10 @@ import uvicorn
 
 from app import __version__, cli
 from app.cli import main
+from app.command_line import command_line, effect_options
 from app.options import SegmentationOptions
 from app.settings import DEFAULT_MODEL, Settings
+from app.statistics.effects import EffectOptions
 from tests.conftest import DATA
 from tests.fakes import engine
 from tests.synthetic import discs, picture, png
@@ -49,6 +51,15 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         main(["segment", "--help"])
     text = capsys.readouterr().out
     assert all(f"--{name.replace('_', '-')} VALUE" in text for name in SegmentationOptions.model_fields)
+
+
+def test_effects_are_asked_for_by_flags() -> None:
+    flags = ["--endpoint", "positive_fraction", "--marker", "intensity_mean_c1", "--marker-threshold", "500"]
+    options = command_line().parse_args(["experiment", "plate", "--output", "results", *flags])
+    asked = effect_options(options)
+    assert (asked.endpoints, asked.marker, asked.marker_threshold) == (("positive_fraction",), "intensity_mean_c1", 500)
+    compare = command_line().parse_args(["compare", "counts.csv", "--output", "results"])
+    assert effect_options(compare) == EffectOptions()
 
 
 def test_completion_knows_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,11 +59,5 @@ def _answer(query: EffectsQuery, table: bytes) -> JsonResponse:
 
 def effect_options(query: EffectsQuery) -> EffectOptions:
     """What is asked, for the statistics."""
-    return EffectOptions(
-        endpoints=query.endpoint,
-        control=query.control,
-        replicate=query.replicate,
-        block=query.block,
-        correction=query.correction,
-        test=query.test,
-    )
+    asked = query.model_dump()
+    return EffectOptions(endpoints=asked.pop("endpoint"), **asked)

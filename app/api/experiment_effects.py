@@ -10,7 +10,7 @@ from app.api.documentation import PROBLEMS
 from app.api.effects import MOST_COMPARISONS, effect_options
 from app.api.effects_schema import EffectsResponse
 from app.api.experiment_state import MineDependency, StoreDependency
-from app.api.schemas import EffectsQuery
+from app.api.schemas import ExperimentEffectsQuery
 from app.engine.engine import Engine
 from app.errors import TableError
 from app.experiments.reports.conclusion import Look, conclude, shown_images
@@ -28,7 +28,9 @@ router = APIRouter(prefix="/experiments/{experiment_id}", tags=["experiments"])
     response_class=JsonResponse,
     responses=PROBLEMS | {200: {"model": EffectsResponse, "description": "Effects, curves and plate quality"}},
 )
-def effects(mine: MineDependency, store: StoreDependency, query: Annotated[EffectsQuery, Query()]) -> JsonResponse:
+def effects(
+    mine: MineDependency, store: StoreDependency, query: Annotated[ExperimentEffectsQuery, Query()]
+) -> JsonResponse:
     """Of its table of wells, as `POST /effects` answers for tables from elsewhere.
 
     Raises
@@ -49,7 +51,10 @@ def effects(mine: MineDependency, store: StoreDependency, query: Annotated[Effec
     responses=PROBLEMS | {200: {"content": {"text/html": {}}}},
 )
 def report(
-    mine: MineDependency, store: StoreDependency, engine: EngineDependency, query: Annotated[EffectsQuery, Query()]
+    mine: MineDependency,
+    store: StoreDependency,
+    engine: EngineDependency,
+    query: Annotated[ExperimentEffectsQuery, Query()],
 ) -> Response:
     """One HTML file without links to others; without a layout it has the tables alone, and says why."""
     # What draws takes seconds to import.

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from app import errors
-from app.api.schemas import EffectsQuery, MeasureQuery, SegmentQuery
+from app.api.schemas import ExperimentEffectsQuery, MeasureQuery, SegmentQuery
 from app.logs import RequestRecord, request_record
 from app.settings import Settings
 
@@ -64,7 +64,7 @@ _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": 'Bearer realm="karyometer"'},
     503: {"Retry-After": str(RETRY_AFTER_S)},
 }
-_OPTIONS = MeasureQuery.model_fields | SegmentQuery.model_fields | EffectsQuery.model_fields
+_OPTIONS = MeasureQuery.model_fields | SegmentQuery.model_fields | ExperimentEffectsQuery.model_fields
 _HTTP_DETAILS = {
     HTTPStatus.NOT_FOUND: "There is nothing at {path}; GET /docs lists what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "{path} does not answer {method}; GET /docs lists what it answers.",

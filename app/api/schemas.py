@@ -126,6 +126,18 @@ class EffectsQuery(BaseModel):
     test: Test = Field("t", description="t, rank or permutation: the test; rank and permutation need more replicates")
 
 
+class ExperimentEffectsQuery(EffectsQuery):
+    """The options of the effects of an experiment, whose nuclei are known."""
+
+    marker: str | None = Field(
+        None,
+        description="a column of the table of nuclei, such as `intensity_mean_c1`: of endpoint `positive_fraction`",
+    )
+    marker_threshold: float | None = Field(
+        None, allow_inf_nan=False, description="a number: nuclei whose `marker` is above are positive"
+    )
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import get_args
 
@@ -145,7 +145,8 @@ def write_results(
     compared = conclude(tables, asked)
     files, options = tables.store.files, tables.experiment.options
     images = shown_images(tables, compared, lambda digest: engine.normalised(files.read(digest), options))
-    write_compared(compared, tables.experiment.name, tables.provenance, output, images)
+    provenance = tables.provenance | {"effects": asdict(asked)}
+    write_compared(compared, tables.experiment.name, provenance, output, images)
     return compared
 
 

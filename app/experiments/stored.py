@@ -80,9 +80,9 @@ def read_labels(files: FileStore, sha256: str) -> NDArray[np.int32]:
     return labels.astype(np.int32)
 
 
-def read_nuclei(files: FileStore, sha256: str) -> Table:
-    """The table of a result."""
-    table = parquet.read_table(io.BytesIO(files.read(sha256)))
+def read_nuclei(files: FileStore, sha256: str, columns: Sequence[str] | None = None) -> Table:
+    """The table of a result, or those of some columns that it has."""
+    table = parquet.read_table(io.BytesIO(files.read(sha256)), columns=columns)
     return {name: np.asarray(column.to_numpy()) for name, column in zip(table.column_names, table.columns)}
 
 

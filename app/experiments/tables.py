@@ -15,6 +15,7 @@ from app.experiments.experiment import Exclusion, Experiment, Image
 from app.experiments.layouts.layout import Layout
 from app.experiments.plan import layout_of
 from app.experiments.store import Store
+from app.experiments.stored import StoredResult
 from app.export.joined import merge_columns
 from app.export.record import PageRecord, summary_row
 from app.statistics.aggregate import group_index, of_replicates, of_wells
@@ -134,6 +135,15 @@ class Tables:
         is_known = None not in (height_um, width_um, median_px)
         summary["area_median_um2"] = median_px * height_um * width_um if is_known else None
         return row | summary | {"n_warnings": len(codes), "sha256": image.digests[0], "result": image.key}
+
+    @property
+    def counted(self) -> list[tuple[str, str, StoredResult]]:
+        """Plate, well and result of each image that counts in the table of wells."""
+        return [
+            (image.plate, image.well, image.result)
+            for image, row in zip(self._images, self.images, strict=True)
+            if image.result and image.state == "done" and image.well and not row["excluded"]
+        ]
 
     @cached_property
     def wells(self) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Nuclei to images, images to wells, wells to replicates: level by level, so that none is skipped.
+"""Images to wells, wells to replicates: level by level, so that none is skipped.
 
 Each level is the plain mean of the one below (counts of wells are sums): an image with many nuclei weighs no more than
 one with few, and a well with many images no more than another.
@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import TableError
-from app.statistics.gates import CellCycleGates, CondensedGate
-
 Values = NDArray[np.float64]
 Table = dict[str, Values]
 Index = NDArray[np.intp]
-
-_INTENSITIES = ("intensity_mean", "intensity_integrated")
 
 
 def group_index(*columns: Sequence[Any]) -> tuple[list[tuple[Any, ...]], Index]:
@@ -31,62 +26,6 @@ def group_index(*columns: Sequence[Any]) -> tuple[list[tuple[Any, ...]], Index]:
     known: dict[tuple[Any, ...], int] = {}
     index = [known.setdefault(combination, len(known)) for combination in zip(*columns, strict=True)]
     return list(known), np.array(index, np.intp)
-
-
-def of_images(
-    nuclei: Mapping[str, NDArray[Any]],
-    image_of: Index,
-    n_images: int,
-    *,
-    area_mm2: Values | None = None,
-    thresholds: Mapping[str, float] | None = None,
-    condensed: CondensedGate | None = None,
-    cell_cycle: CellCycleGates | None = None,
-) -> Table:
-    """Endpoints of each image, from its nuclei.
-
-    Parameters
-    ----------
-    nuclei
-        Columns of N nuclei, as `measure` names them: `area_px`, perhaps `area_um2`, and for each channel
-        `intensity_mean` and `intensity_integrated` with its suffix.
-    image_of
-        `(N,)`: the image of each nucleus, from 0.
-    n_images
-        All images, those without nuclei too.
-    area_mm2
-        `(n_images,)`, NaN where it is unknown: for the density.
-    thresholds
-        By column: nuclei above are positive.
-    condensed, cell_cycle
-        Gates, best made of the plate's negative controls.
-
-    Returns
-    -------
-    Table
-        `(n_images,)` each. `count` is 0 where there are no nuclei, and everything but count and density NaN.
-    """
-    counts = np.bincount(image_of, minlength=n_images).astype(np.float64)
-    endpoints = {"count": counts}
-    if area_mm2 is not None:
-        endpoints["density_per_mm2"] = counts / area_mm2
-    for column, unit in (("area_px", "px"), ("area_um2", "um2")):
-        if column in nuclei and np.isfinite(nuclei[column]).any():
-            first, middle, third = _quantiles(nuclei[column], image_of, n_images, (0.25, 0.5, 0.75))
-            endpoints |= {f"area_median_{unit}": middle, f"area_iqr_{unit}": third - first}
-    for column in nuclei:
-        if column.startswith(_INTENSITIES):
-            (endpoints[f"{column}_median"],) = _quantiles(nuclei[column], image_of, n_images, (0.5,))
-    for column, threshold in (thresholds or {}).items():
-        if column not in nuclei:
-            raise TableError(f"The nuclei have no column {column!r} that could be held against a threshold.")
-        endpoints[f"{column}_positive_fraction"] = mean_of(nuclei[column] > threshold, image_of, n_images)
-    if condensed is not None:
-        endpoints["condensed_fraction"] = mean_of(condensed.holds(nuclei), image_of, n_images)
-    if cell_cycle is not None:
-        for phase, in_phase in cell_cycle.phases(nuclei).items():
-            endpoints[f"{phase}_fraction"] = mean_of(in_phase, image_of, n_images)
-    return endpoints
 
 
 def of_wells(images: Mapping[str, Values], well_of: Index, n_wells: int) -> Table:
@@ -143,23 +82,3 @@ def relative_to_control(values: Values, plate_of: Index, is_control: NDArray[np.
     controls = mean_of(np.where(is_control, values, np.nan), plate_of, n_plates)[plate_of]
     relative: Values = np.divide(values, controls, out=np.full(values.size, np.nan), where=controls > 0)
     return relative
-
-
-def _quantiles(values: NDArray[Any], group_of: Index, n_groups: int, quantiles: tuple[float, ...]) -> list[Values]:
-    """Quantiles of groups, linear between the values, `(n_groups,)` each; NaN where a group has no values."""
-    known = np.isfinite(values)
-    values, group_of = np.asarray(values, np.float64)[known], group_of[known]
-    values = values[np.lexsort((values, group_of))]
-    n = np.bincount(group_of, minlength=n_groups)
-    first = np.cumsum(n) - n
-    found = []
-    for quantile in quantiles:
-        place = quantile * np.maximum(n - 1, 0)
-        below = np.floor(place).astype(np.intp)
-        above = np.minimum(below + 1, np.maximum(n - 1, 0))
-        at = np.full(n_groups, np.nan)
-        some = n > 0
-        low, high = values[(first + below)[some]], values[(first + above)[some]]
-        at[some] = low + (place - below)[some] * (high - low)
-        found.append(at)
-    return found

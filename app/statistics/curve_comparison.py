@@ -31,7 +31,7 @@ class CurveComparison:
     shape_p_value
         p of equal plateaus and slopes; where it is small the ratio holds at half of each effect, not at others.
     warnings
-        What should be known before the ratio is used.
+        What should be known before the ratio is used, beside the warnings of the two curves.
     """
 
     ratio: float
@@ -75,7 +75,7 @@ def compare_curves(first: DoseResponse, second: DoseResponse) -> CurveComparison
         ratio=math.exp(float(joint.parameters[of_first])),
         p_value=f_test_p_value(equal.residual_sum_of_squares, joint.parameters.size - 1, joint),
         shape_p_value=(shape_p_value := _shape_p_value(first, second, joint)),
-        warnings=_warnings(first, second, shape_p_value),
+        warnings=_warnings(shape_p_value),
         fit=joint,
         position=of_first,
     )
@@ -117,14 +117,11 @@ def _shape_p_value(first: DoseResponse, second: DoseResponse, joint: Fit) -> flo
     return f_test_p_value(found.residual_sum_of_squares, n_first + n_second - n_shape + 1, joint)
 
 
-def _warnings(first: DoseResponse, second: DoseResponse, shape_p_value: float) -> tuple[StatisticsWarning, ...]:
-    parallel: tuple[StatisticsWarning, ...] = ()
-    if shape_p_value <= ALPHA:
-        parallel = (
-            StatisticsWarning(
-                "curves_not_parallel",
-                f"The curves differ in plateaus or slope (p {shape_p_value:.2g}): the ratio holds halfway of each "
-                "curve's effect, and is another at other effects.",
-            ),
-        )
-    return (*parallel, *first.warnings, *second.warnings)
+def _warnings(shape_p_value: float) -> tuple[StatisticsWarning, ...]:
+    if shape_p_value > ALPHA:
+        return ()
+    said = (
+        f"The curves differ in plateaus or slope (p {shape_p_value:.2g}): the ratio holds halfway of each curve's "
+        "effect, and is another at other effects."
+    )
+    return (StatisticsWarning("curves_not_parallel", said),)

@@ -39,6 +39,8 @@ class EffectOptions:
     test
         `t` (Welch's, paired, or Dunnett's), or `rank` or `permutation`: these only where so many replicates can reach
         0.05.
+    marker, marker_threshold
+        Of an experiment's nuclei: the column, and above what a nucleus is positive; for `positive_fraction`.
     """
 
     endpoints: tuple[str, ...] = ("count",)
@@ -47,6 +49,8 @@ class EffectOptions:
     block: str | None = None
     correction: Correction = "holm"
     test: Test = "t"
+    marker: str | None = None
+    marker_threshold: float | None = None
 
 
 def effects(
@@ -112,14 +116,15 @@ def effects(
 def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> EndpointEffects:
     values = wells.endpoints[endpoint]
     results = compared(wells, values, options.replicate, options.block)
-    curves, unfitted = condition_curves(wells, values)
+    curves = condition_curves(wells, values)
     n_tested = sum(result.comparison.difference.standard_error is not None for result in results)
     return EndpointEffects(
         endpoint=endpoint,
         comparisons=tuple(_effect(result, wells, options.test, max(n_tested, 1)) for result in results),
-        curves=curves,
+        curves=curves.curves,
+        ec50_ratios=curves.ratios,
         plates=plates_of(wells, endpoint),
-        warnings=(*_missing(wells, values, results), *unfitted),
+        warnings=(*_missing(wells, values, results), *curves.warnings),
     )
 
 
@@ -185,15 +190,18 @@ def _degrees_of_freedom(estimate: Estimate) -> float | None:
 
 
 def _corrected(answers: Sequence[EndpointEffects], correction: Correction) -> Iterator[EndpointEffects]:
-    """Adjusts p over the endpoints of each condition and dose."""
+    """Adjusts p over the endpoints of each condition and dose, and over all ratios of EC50."""
     of_condition: dict[tuple[str, float | None], list[float | None]] = {}
     for answer in answers:
         for effect in answer.comparisons:
             of_condition.setdefault((effect.condition, effect.dose), []).append(effect.p_value)
     adjusted = {key: iter(adjust(p_values, correction)) for key, p_values in of_condition.items()}
+    p_of_ratios = np.array([ratio.p_value for answer in answers for ratio in answer.ec50_ratios])
+    of_ratios = iter(_stepped(p_of_ratios, correction).tolist())
     for answer in answers:
         effects_of = (replace(one, p_adjusted=next(adjusted[one.condition, one.dose])) for one in answer.comparisons)
-        yield replace(answer, comparisons=tuple(effects_of))
+        ratios = tuple(replace(one, p_adjusted=next(of_ratios)) for one in answer.ec50_ratios)
+        yield replace(answer, comparisons=tuple(effects_of), ec50_ratios=ratios)
 
 
 def _missing(wells: WellTable, values: Values, results: Sequence[Compared]) -> Iterator[StatisticsWarning]:
@@ -238,13 +246,18 @@ def adjust(p_values: Sequence[float | None], correction: Correction = "holm") ->
     [0.03, None, 0.06, 0.06]
     """
     given = np.array([p for p in p_values if p is not None])
-    order = np.argsort(given, kind="stable")
-    n = given.size
+    remaining = iter(_stepped(given, correction).tolist())
+    return [None if p is None else next(remaining) for p in p_values]
+
+
+def _stepped(p_values: Values, correction: Correction) -> Values:
+    """Corrected p, `(N,)`, by Holm's or Benjamini and Hochberg's steps."""
+    order = np.argsort(p_values, kind="stable")
+    n = p_values.size
     if correction == "holm":
-        stepped = np.maximum.accumulate(given[order] * np.arange(n, 0, -1))
+        stepped = np.maximum.accumulate(p_values[order] * np.arange(n, 0, -1))
     else:
-        stepped = np.minimum.accumulate((given[order] * n / np.arange(1, n + 1))[::-1])[::-1]
+        stepped = np.minimum.accumulate((p_values[order] * n / np.arange(1, n + 1))[::-1])[::-1]
     adjusted = np.empty(n)
     adjusted[order] = np.minimum(stepped, 1)
-    remaining = iter(adjusted.tolist())
-    return [None if p is None else next(remaining) for p in p_values]
+    return adjusted

@@ -1,4 +1,4 @@
-"""Kinds of nuclei by gates on what was measured: condensed ones, and phases of the cell cycle."""
+"""Kinds of nuclei by gates on what was measured: positive and condensed ones, and phases of the cell cycle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from app.statistics.effect_size import centre_and_deviation
+from app.statistics.plate_quality import FEWEST_NUCLEI
 
 Mask = NDArray[np.bool_]
 # Robust standard deviations from the median past which a nucleus is small, or bright.
 _FAR = 2.0
-_FEWEST_NUCLEI = 300
+_FEWEST_IN_A_HISTOGRAM = 300
 _BIN_LOG2 = 0.05
 _SMOOTHING_BINS = 1.5
 # A G1 peak is no wider than that, half a side at half its height (in log2: a CV of about 17 %).
@@ -24,6 +25,19 @@ _G2_LOG2 = (0.8, 1.15)
 _DEEPEST_VALLEY = 0.8
 # A second peak lower than that, as a part of the first, is chance.
 _LOWEST_G2 = 0.05
+
+
+@dataclass(frozen=True)
+class PositiveGate:
+    """Nuclei that are positive for a marker: those above a threshold, in the unit of its column."""
+
+    column: str
+    above: float
+
+    def holds(self, nuclei: Mapping[str, NDArray[Any]]) -> Mask:
+        """Which nuclei are positive, `(N,)`."""
+        positive: Mask = nuclei[self.column] > self.above
+        return positive
 
 
 @dataclass(frozen=True)
@@ -48,8 +62,13 @@ class CondensedGate:
         return small & (nuclei[self.intensity] > self.intensity_above)
 
 
-def condensed_gate(controls: Mapping[str, NDArray[Any]], intensity: str = "intensity_mean") -> CondensedGate:
-    """Two robust standard deviations smaller, and brighter, than the median nucleus of untreated wells."""
+def condensed_gate(controls: Mapping[str, NDArray[Any]], intensity: str = "intensity_mean") -> CondensedGate | None:
+    """Two robust standard deviations smaller, and brighter, than the median nucleus of untreated wells.
+
+    None of fewer than 50 nuclei.
+    """
+    if len(controls["area_px"]) < FEWEST_NUCLEI:
+        return None
     area, area_deviation = centre_and_deviation(np.asarray(controls["area_px"], np.float64), robust=True)
     light, light_deviation = centre_and_deviation(np.asarray(controls[intensity], np.float64), robust=True)
     return CondensedGate(area - _FAR * area_deviation, light + _FAR * light_deviation, intensity)
@@ -94,7 +113,7 @@ def cell_cycle_gates(
     """
     content = np.asarray(controls[intensity], np.float64)
     content = content[np.isfinite(content) & (content > 0)]
-    if content.size < _FEWEST_NUCLEI:
+    if content.size < _FEWEST_IN_A_HISTOGRAM:
         return None
     logs = np.log2(content)
     low, high = np.percentile(logs, [0.5, 99.5])

@@ -121,6 +121,38 @@ class ConditionCurve:
 
 
 @dataclass(frozen=True)
+class Ec50Ratio:
+    """The EC50 of a condition over that of a reference, both curves of one endpoint with doses in one unit.
+
+    Attributes
+    ----------
+    condition, reference, dose_unit
+        Of the two curves.
+    ratio, ratio_interval
+        EC50 of the condition over that of the reference, and its profile interval; above 1 where the reference needs
+        less. An end that the doses do not bound is None.
+    p_value
+        p of equal EC50 (F test).
+    p_adjusted
+        Corrected for the number of ratios in the answer: the one to report.
+    shape_p_value
+        p of equal plateaus and slopes; where it is small the ratio holds halfway of each effect, not at others.
+    warnings
+        What should be known before the ratio is used; the curves have their own.
+    """
+
+    condition: str
+    reference: str
+    dose_unit: str | None
+    ratio: float
+    ratio_interval: Interval
+    p_value: float
+    p_adjusted: float
+    shape_p_value: float
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True)
 class Separation:
     """Positive against negative controls of a plate."""
 
@@ -176,6 +208,7 @@ class EndpointEffects:
     endpoint: str
     comparisons: tuple[ConditionEffect, ...]
     curves: tuple[ConditionCurve, ...]
+    ec50_ratios: tuple[Ec50Ratio, ...]
     plates: tuple[PlateQuality, ...]
     warnings: tuple[StatisticsWarning, ...]
 

@@ -1,26 +1,55 @@
 """The dose-response curves of a table of wells."""
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from app.statistics.aggregate import Values, group_index, mean_of, relative_to_control
+from app.statistics.curve_comparison import compare_curves
 from app.statistics.curve_result import DoseResponse
 from app.statistics.dose_response import FEWEST_DOSES, fit_curve
 from app.statistics.results import StatisticsWarning
-from app.statistics.schema import ConditionCurve, EffectiveDose
+from app.statistics.schema import ConditionCurve, Ec50Ratio, EffectiveDose
 from app.statistics.well_table import WellTable
 
 PERCENTS = (10.0, 50.0, 90.0)
+# So many curves have six pairs; of more each is compared with one.
+_MOST_IN_PAIRS = 4
+_MOST_RATIOS = 24
+_MOST_NAMED = 3
 
 
-def condition_curves(
-    wells: WellTable, values: Values
-) -> tuple[tuple[ConditionCurve, ...], tuple[StatisticsWarning, ...]]:
-    """A curve of every condition with enough doses, and a warning that names those with too few of several.
+@dataclass(frozen=True)
+class TableCurves:
+    """The curves of an endpoint, the ratios of their EC50, and what could not be told."""
+
+    curves: tuple[ConditionCurve, ...]
+    ratios: tuple[Ec50Ratio, ...]
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """A curve as it is told, and its fit."""
+
+    told: ConditionCurve
+    fit: DoseResponse
+
+    @property
+    def scale(self) -> tuple[str | None, bool]:
+        """What curves must share to be compared: the unit of doses, and whether responses are parts of the control."""
+        return self.told.dose_unit, self.told.relative_to_control
+
+
+def condition_curves(wells: WellTable, values: Values) -> TableCurves:
+    """A curve of every condition with enough doses, compared in pairs; a warning names those with too few of several.
 
     Controls enter each curve as dose 0: those of the same plates. Where these are several plates, responses are taken
-    relative to the mean of their plate's controls.
+    relative to the mean of their plate's controls. Of many curves each is compared with that of a positive control, or
+    else with the first by name.
     """
     found, too_few = [], []
     for condition in np.unique(wells.condition[wells.dose > 0]).tolist():
@@ -30,10 +59,58 @@ def condition_curves(
             found.append(_curve(wells, values, condition, same))
         elif n_doses > 1:
             too_few.append(condition)
-    if not too_few:
-        return tuple(found), ()
-    said = f"A curve needs {FEWEST_DOSES} doses above 0; there are fewer of {', '.join(too_few)}, which have no EC50."
-    return tuple(found), (StatisticsWarning("too_few_doses", said),)
+    warnings = []
+    if too_few:
+        names = ", ".join(too_few)
+        said = f"A curve needs {FEWEST_DOSES} doses above 0; there are fewer of {names}, which have no EC50."
+        warnings.append(StatisticsWarning("too_few_doses", said))
+    positive = set(wells.condition[wells.is_positive].tolist())
+    ratios, not_compared = _ratios([one for one in found if one.fit.ec50 is not None], positive)
+    return TableCurves(tuple(one.told for one in found), ratios, (*warnings, *not_compared))
+
+
+def _ratios(
+    fitted: Sequence[_Fitted], positive: Collection[str]
+) -> tuple[tuple[Ec50Ratio, ...], tuple[StatisticsWarning, ...]]:
+    """Ratios of the EC50 of curves that have one, and warnings that name those that were not compared."""
+    pairs: list[tuple[_Fitted, _Fitted]] = list(combinations(fitted, 2))
+    warnings = []
+    if len(fitted) > _MOST_IN_PAIRS:
+        reference = next((one for one in fitted if one.told.condition in positive), fitted[0])
+        clearest = sorted((one for one in fitted if one is not reference), key=lambda one: one.told.effect_p_value)
+        pairs = [(reference, one) for one in fitted if one in clearest[:_MOST_RATIOS]]
+        if len(clearest) > _MOST_RATIOS:
+            said = (
+                f"{_MOST_RATIOS} of {len(clearest)} curves, those that depend on the dose most clearly, were compared "
+                f"with that of {reference.told.condition}. Send parts of the table for the others."
+            )
+            warnings.append(StatisticsWarning("curves_not_compared", said))
+    alike = [(reference, one) for reference, one in pairs if one.scale == reference.scale]
+    if len(alike) < len(pairs):
+        apart = [f"{one.told.condition} and {other.told.condition}" for other, one in pairs if one.scale != other.scale]
+        more = f" and {len(apart) - _MOST_NAMED} more pairs" if len(apart) > _MOST_NAMED else ""
+        said = (
+            f"The EC50 were not compared of {'; '.join(apart[:_MOST_NAMED])}{more}: their doses are in different "
+            "units, or one of the two is on several plates and the other on one. Convert the doses, or put both on the "
+            "same plates."
+        )
+        warnings.append(StatisticsWarning("curves_not_compared", said))
+    return tuple(_ratio(one, reference) for reference, one in alike), tuple(warnings)
+
+
+def _ratio(one: _Fitted, reference: _Fitted) -> Ec50Ratio:
+    compared = compare_curves(one.fit, reference.fit)
+    return Ec50Ratio(
+        condition=one.told.condition,
+        reference=reference.told.condition,
+        dose_unit=one.told.dose_unit,
+        ratio=compared.ratio,
+        ratio_interval=compared.ratio_interval(),
+        p_value=compared.p_value,
+        p_adjusted=compared.p_value,
+        shape_p_value=compared.shape_p_value,
+        warnings=compared.warnings,
+    )
 
 
 def fitted_curve(wells: WellTable, values: Values, condition: str) -> DoseResponse:
@@ -64,9 +141,9 @@ def _replicates(wells: WellTable, used: Any, doses: Values, responses: Values) -
     return np.array([key[0] for key in keys]), mean_of(responses, unit_of, len(keys))
 
 
-def _curve(wells: WellTable, values: Values, condition: str, treated: Any) -> ConditionCurve:
+def _curve(wells: WellTable, values: Values, condition: str, treated: Any) -> _Fitted:
     curve, relative, n_plates = _fit(wells, values, condition, treated)
-    return ConditionCurve(
+    told = ConditionCurve(
         condition=condition,
         dose_unit=str(wells.unit[treated][0]) or None,
         relative_to_control=relative,
@@ -85,6 +162,7 @@ def _curve(wells: WellTable, values: Values, condition: str, treated: Any) -> Co
         residual_deviation=curve.residual_deviation,
         warnings=curve.warnings,
     )
+    return _Fitted(told, curve)
 
 
 def _effective_dose(curve: DoseResponse, percent: float) -> EffectiveDose:

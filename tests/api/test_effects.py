@@ -10,7 +10,7 @@ from app.api.effects_schema import EffectsResponse
 from app.experiments.reports.report_text import answered
 from app.statistics.effects import EffectOptions, effects
 from tests.client import TestClient
-from tests.statistics.test_effects import lincs, one_plate, several_plates
+from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, several_plates, table_of
 
 CONTROL, DRUG = [100.0, 101, 108], [80.0, 85, 90]
 Table = Mapping[str, Sequence[Any]]
@@ -51,6 +51,16 @@ def test_the_answer_is_that_of_the_statistics(client: TestClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == answered(effects(table))
     EffectsResponse.model_validate(answer.json())
+
+
+def test_curves_of_two_cell_lines_are_compared(client: TestClient) -> None:
+    rows = [{**row, "condition": "one" if row["replicate"] in "BCD" else "two"} for row in cellpyability_rows()]
+    answer = post(client, table_of(rows))
+    EffectsResponse.model_validate(answer.json())
+    (ratio,) = answer.json()["endpoints"][0]["ec50_ratios"]
+    assert ratio["ratio"] == pytest.approx(3.59291 / 35.4853, rel=1e-4)
+    assert ratio["ratio_interval"]["low"] < ratio["ratio"] < ratio["ratio_interval"]["high"]
+    assert ratio["p_adjusted"] < 1e-20
 
 
 def test_options_are_asked_for_in_the_query(client: TestClient) -> None:

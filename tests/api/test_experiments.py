@@ -477,6 +477,35 @@ def test_effects_and_report_of_a_plate(client: TestClient) -> None:
     assert "<script" not in page
 
 
+def test_fractions_of_nuclei_are_endpoints(client: TestClient) -> None:
+    url = make(client, nuclear_channel="w1")
+    for well, brightness in (("A01", 0.2), ("A02", 0.2), ("A03", 0.2), ("B01", 0.8), ("B02", 0.8), ("B03", 0.8)):
+        put(client, url, well, nuclei(4))
+        put(client, url, well, nuclei(3 if well == "B01" else 4, brightness=brightness), "w2")
+    layout = "\n".join(
+        ["well,condition,control", *(f"A0{n},DMSO,negative" for n in (1, 2, 3)), *(f"B0{n},drug," for n in (1, 2, 3))]
+    )
+    client.put(f"{url}/layout", content=layout.encode())
+    client.post(f"{url}/close")
+    wait(client, url)
+    query = "endpoint=positive_fraction&marker=intensity_mean_c1&marker_threshold=80"
+    (effect,) = client.get(f"{url}/effects?{query}").json()["endpoints"][0]["comparisons"]
+    assert (effect["mean_control"], effect["mean_treated"]) == pytest.approx((0, (0.75 + 1 + 1) / 3))
+    text = client.get(f"{url}/report?{query}").text
+    assert "fraction of positive nuclei" in text
+    assert "marker_threshold: 80" in text
+    refused = client.get(f"{url}/effects?endpoint=positive_fraction")
+    assert refused.json()["code"] == "unusable_table"
+    assert "marker_threshold" in refused.json()["detail"]
+    wrong = client.get(f"{url}/effects?{query}0x")
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_option")
+    assert "give a number" in wrong.json()["detail"]
+    told = client.get(f"{url}/effects?endpoint=condensed_fraction").json()
+    assert "condensed_not_told" in {warning["code"] for warning in told["warnings"]}
+    elsewhere = client.post("/effects?marker=area_px", content=b"well,count\n", headers={"Content-Type": "text/csv"})
+    assert "There is no option 'marker' here" in elsewhere.json()["detail"]
+
+
 def test_a_method_that_a_path_does_not_answer_is_told_those_that_it_does(client: TestClient) -> None:
     answer = client.request("OPTIONS", "/experiments")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")

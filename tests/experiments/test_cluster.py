@@ -1,5 +1,6 @@
 """Workers in processes of their own, with the shipped model."""
 
+import json
 import os
 import signal
 import tempfile
@@ -66,8 +67,12 @@ def test_the_shell_and_http_give_the_same_tables(plate: Path, tmp_path: Path) ->
     ]
     # All of it is known: nothing is started, and the tables are the same.
     before = (output / "nuclei.csv").read_bytes()
-    assert measured(plate, output, "--resume") == 0
+    marker = ["--endpoint", "positive_fraction", "--marker", "intensity_mean_c1", "--marker-threshold", "0"]
+    assert measured(plate, output, "--resume", *marker) == 0
     assert (output / "nuclei.csv").read_bytes() == before
+    answer = json.loads((output / "effects.json").read_bytes())
+    assert answer["effects"]["endpoints"][0]["comparisons"][0]["mean_treated"] == 1
+    assert answer["provenance"]["effects"]["marker"] == "intensity_mean_c1"
     assert (output / DATA_NAME).is_dir()
 
 

@@ -3,11 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import TableError
-from app.statistics.aggregate import group_index, mean_of, of_images, of_replicates, of_wells, relative_to_control
-from app.statistics.gates import CellCycleGates, CondensedGate, cell_cycle_gates, condensed_gate
-
-SEEDS = st.integers(0, 2**32 - 1)
+from app.statistics.aggregate import group_index, mean_of, of_replicates, of_wells, relative_to_control
+from app.statistics.gates import CellCycleGates, PositiveGate, cell_cycle_gates, condensed_gate
 
 
 def nuclei(n: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -28,48 +25,9 @@ def dna(n: int, g1: float = 1e5, seed: int = 0) -> np.ndarray:
     return g1 * content * generator.lognormal(0, 0.08, n)
 
 
-@given(SEEDS, st.integers(1, 200), st.integers(1, 8))
-def test_endpoints_of_images_are_numpys(seed: int, n: int, n_images: int) -> None:
-    table = nuclei(n, seed)
-    image_of = np.random.default_rng(seed).integers(0, n_images, n)
-    found = of_images(
-        table, image_of, n_images, area_mm2=np.full(n_images, 0.5), thresholds={"intensity_mean_c1": 55.0}
-    )
-    for image in range(n_images):
-        chosen = image_of == image
-        assert found["count"][image] == chosen.sum()
-        assert found["density_per_mm2"][image] == 2 * chosen.sum()
-        if not chosen.any():
-            assert np.isnan(found["area_median_px"][image])
-            assert np.isnan(found["intensity_mean_c1_positive_fraction"][image])
-            continue
-        first, middle, third = np.quantile(table["area_px"][chosen], [0.25, 0.5, 0.75])
-        assert found["area_median_px"][image] == pytest.approx(middle)
-        assert found["area_iqr_px"][image] == pytest.approx(third - first)
-        assert found["intensity_integrated_median"][image] == pytest.approx(
-            np.median(table["intensity_integrated"][chosen])
-        )
-        share = (table["intensity_mean_c1"][chosen] > 55).mean()
-        assert found["intensity_mean_c1_positive_fraction"][image] == pytest.approx(share)
-
-
-def test_micrometres_where_the_pixel_is_known() -> None:
-    table = nuclei(10)
-    known = of_images(table | {"area_um2": table["area_px"] / 4}, np.zeros(10, np.intp), 1)
-    assert known["area_median_um2"] == pytest.approx(known["area_median_px"] / 4)
-    unknown = of_images(table | {"area_um2": np.full(10, np.nan)}, np.zeros(10, np.intp), 1)
-    assert "area_median_um2" not in unknown
-
-
-def test_a_threshold_needs_its_column() -> None:
-    with pytest.raises(TableError, match="'intensity_mean_c7'"):
-        of_images(nuclei(3), np.zeros(3, np.intp), 1, thresholds={"intensity_mean_c7": 1.0})
-
-
 def test_no_level_is_skipped() -> None:
     # A well with one crowded and one sparse image; the crowded one must not decide.
-    table = {"area_px": np.array([100.0] * 98 + [300.0] * 2)}
-    images = of_images(table, np.array([0] * 98 + [1] * 2), 2)
+    images = {"count": np.array([98.0, 2]), "area_median_px": np.array([100.0, 300])}
     wells = of_wells(images, np.array([0, 0]), 1)
     assert wells["area_median_px"] == pytest.approx([200])
     assert (wells["count"], wells["n_images"], wells["count_per_image"]) == (100, 2, 50)
@@ -89,16 +47,6 @@ def test_images_that_failed_are_no_zeros() -> None:
     assert wells["count"][:2].tolist() == [10, 30]
     assert wells["area_median_px"][0] == 5
     assert np.isnan(wells["area_median_px"][1:]).all()
-
-
-@given(SEEDS)
-def test_the_order_of_nuclei_does_not_matter(seed: int) -> None:
-    table, image_of = nuclei(50, seed), np.random.default_rng(seed).integers(0, 3, 50)
-    order = np.random.default_rng(seed + 1).permutation(50)
-    plain = of_images(table, image_of, 3)
-    shuffled = of_images({name: values[order] for name, values in table.items()}, image_of[order], 3)
-    for name, values in plain.items():
-        assert shuffled[name] == pytest.approx(values, nan_ok=True), name
 
 
 def test_relative_to_the_plates_own_control() -> None:
@@ -121,12 +69,16 @@ def test_groups_are_numbered_as_they_come() -> None:
 def test_condensed_nuclei_are_small_and_bright() -> None:
     table = nuclei(1000)
     gate = condensed_gate(table)
+    assert gate is not None
     assert gate.area_below_px == pytest.approx(400 - 2 * 60, abs=15)
     assert gate.intensity_above == pytest.approx(100 + 2 * 10, abs=3)
     dying = {"area_px": np.array([200.0, 200, 400]), "intensity_mean": np.array([150.0, 100, 150])}
     assert gate.holds(dying).tolist() == [True, False, False]
-    images = of_images(dying, np.array([0, 0, 0]), 1, condensed=CondensedGate(300, 120))
-    assert images["condensed_fraction"] == pytest.approx([1 / 3])
+    assert condensed_gate(nuclei(49)) is None
+
+
+def test_positive_nuclei_lie_above_the_threshold() -> None:
+    assert PositiveGate("marker", 2.0).holds({"marker": np.array([1.0, 2, 3])}).tolist() == [False, False, True]
 
 
 def test_the_peaks_of_the_cell_cycle_are_found() -> None:
@@ -134,10 +86,9 @@ def test_the_peaks_of_the_cell_cycle_are_found() -> None:
     assert gates is not None
     assert gates.g1 == pytest.approx(1e5, rel=0.05)
     assert gates.g2 == pytest.approx(2e5, rel=0.05)
-    table = {"area_px": np.full(2000, 400.0), "intensity_integrated": dna(2000, seed=1)}
-    images = of_images(table, np.zeros(2000, np.intp), 1, cell_cycle=gates)
-    assert images["g1_fraction"] == pytest.approx([0.63], abs=0.05)
-    assert images["g2_fraction"] == pytest.approx([0.29], abs=0.05)
+    phases = gates.phases({"intensity_integrated": dna(2000, seed=1)})
+    assert phases["g1"].mean() == pytest.approx(0.63, abs=0.05)
+    assert phases["g2"].mean() == pytest.approx(0.29, abs=0.05)
 
 
 @given(st.floats(1e-2, 1e6))

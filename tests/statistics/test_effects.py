@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from app.errors import TableError
+from app.statistics import table_curves
 from app.statistics.dose_response import fit_curve
-from app.statistics.effects import EffectOptions, Test, effects
+from app.statistics.effects import EffectOptions, Test, adjust, effects
 from app.statistics.schema import ConditionEffect, EndpointEffects
 from app.statistics.table_curves import fitted_curve
 from app.statistics.well_table import well_table
@@ -169,6 +170,64 @@ def test_doses_of_cellpyability_with_their_own_dose_0() -> None:
     assert {effect.n_control for effect in whole.endpoints[0].comparisons} == {3}
     controls = {effect.condition: effect.mean_control for effect in whole.endpoints[0].comparisons}
     assert controls == pytest.approx({"one": (10322 + 10731 + 10649) / 3, "two": (8928 + 8655 + 8632) / 3})
+
+
+def test_the_ratio_of_the_ec50_of_two_cell_lines() -> None:
+    rows = [{**row, "condition": "one" if row["replicate"] in "BCD" else "two"} for row in cellpyability_rows()]
+    (ratio,) = effects(table_of(rows)).endpoints[0].ec50_ratios
+    assert (ratio.condition, ratio.reference, ratio.dose_unit) == ("two", "one", "nM")
+    assert ratio.ratio == pytest.approx(3.59291 / 35.4853, rel=1e-4)
+    low, high = ratio.ratio_interval
+    assert low is not None
+    assert high is not None
+    assert 0.08 < low < ratio.ratio < high < 0.12
+    assert ratio.p_value == ratio.p_adjusted < 1e-20
+    assert codes(ratio) == {"curves_not_parallel"}
+
+
+def several_curves(ec50: dict[str, float], **more: Any) -> Table:
+    """Four replicates of seven doses of each drug and twelve controls; `more` is the unit of some drugs' doses."""
+    rng = np.random.default_rng(5)
+    rows: list[dict[str, Any]] = [
+        {"well": f"A{column}", "condition": "DMSO", "control": "negative", "count": 100 + rng.normal(0, 3)}
+        for column in range(1, 13)
+    ]
+    for index, (name, middle) in enumerate(ec50.items()):
+        for number, dose in enumerate(np.repeat([0.03, 0.1, 0.3, 1, 3, 10, 30], 4)):
+            count = 10 + 90 / (1 + dose / middle) + rng.normal(0, 3)
+            known = {"condition": name, "dose": float(dose), "dose_unit": more.get(name, "uM"), "control": ""}
+            rows.append({"well": f"{'BCDEFGH'[index]}{number + 1}", **known, "count": count})
+    return table_of(rows)
+
+
+def test_few_curves_are_compared_in_pairs_and_many_with_the_positive_control() -> None:
+    three = first_endpoint(several_curves({"a": 1.0, "b": 3.0, "c": 1.0})).ec50_ratios
+    assert [(one.condition, one.reference) for one in three] == [("b", "a"), ("c", "a"), ("c", "b")]
+    assert [one.ratio for one in three[:2]] == pytest.approx([3, 1], rel=0.3)
+    assert [one.p_adjusted for one in three] == adjust([one.p_value for one in three])
+    assert three[0].p_adjusted < 1e-6 < three[1].p_value
+    many = several_curves(dict.fromkeys("abcde", 1.0))
+    assert {one.reference for one in first_endpoint(many).ec50_ratios} == {"a"}
+    many["control"] = ["positive" if name == "c" else mark for name, mark in zip(many["condition"], many["control"])]
+    ratios = first_endpoint(many).ec50_ratios
+    assert [(one.condition, one.reference) for one in ratios] == [(name, "c") for name in "abde"]
+
+
+def test_the_ratios_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_curves, "_MOST_RATIOS", 2)
+    answer = first_endpoint(several_curves(dict.fromkeys("abcde", 1.0)))
+    assert len(answer.ec50_ratios) == 2
+    (told,) = [warning for warning in answer.warnings if warning.code == "curves_not_compared"]
+    assert "2 of 4 curves" in told.message
+
+
+def test_curves_in_different_units_are_not_compared() -> None:
+    answer = first_endpoint(several_curves({"a": 1.0, "b": 1.0, "flat": 1e9}, b="nM"))
+    assert [curve.ec50 is None for curve in answer.curves] == [False, False, True]
+    assert answer.ec50_ratios == ()
+    (told,) = [warning for warning in answer.warnings if warning.code == "curves_not_compared"]
+    assert "b and a" in told.message
+    assert "flat" not in told.message
 
 
 def test_images_of_one_well_are_not_replicates() -> None:

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from app.errors import KaryometerError, TableError
 from app.experiments.experiment import Image
 from app.experiments.reports.compare import Compared
+from app.experiments.reports.fractions import FRACTIONS, well_fractions
 from app.experiments.reports.report_text import treatment_words
 from app.experiments.stored import StoredPlane
 from app.experiments.tables import Tables
 from app.export.formats import FILE_FORMATS
 from app.statistics.effects import EffectOptions, effects
 from app.statistics.results import StatisticsWarning
+from app.statistics.well_table import well_table
 
 # The control and the treatments that differ most from it.
 _MOST_SHOWN = 6
@@ -38,10 +40,25 @@ def conclude(tables: Tables, options: EffectOptions, most_comparisons: int | Non
     known = [row["condition"] is not None and row["n_images"] > 0 for row in wells]
     columns = {name: [value for value, is_known in zip(values, known) if is_known] for name, values in columns.items()}
     try:
+        fractions, told = _fractions(tables, columns, options)
+        columns |= fractions
         found = effects(columns, options, most_comparisons)
     except TableError as exc:
         return Compared(None, str(exc), columns)
-    return Compared(replace(found, warnings=(*_of_images(columns, options), *found.warnings)), None, columns)
+    return Compared(replace(found, warnings=(*told, *_of_images(columns, options), *found.warnings)), None, columns)
+
+
+def _fractions(
+    tables: Tables, wells: dict[str, list[Any]], options: EffectOptions
+) -> tuple[dict[str, list[Any]], tuple[StatisticsWarning, ...]]:
+    """Columns of the fractions of nuclei that are asked for, and what could not be told."""
+    if not (set(FRACTIONS) & set(options.endpoints) or options.marker or options.marker_threshold is not None):
+        return {}, ()
+    places = [(plate or "", well) for plate, well in zip(wells["plate"], wells["well"])]
+    is_control = well_table(wells, (), options.control).is_negative
+    found = well_fractions(tables, options, {place for place, negative in zip(places, is_control) if negative})
+    columns = {name: [of_well.get(place) for place in places] for name, of_well in found.fractions.items()}
+    return columns, found.warnings
 
 
 def _of_images(wells: dict[str, list[Any]], options: EffectOptions) -> list[StatisticsWarning]:

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from app import __version__
 from app.errors import TableError
+from app.experiments.reports.methods import methods
 from app.experiments.reports.plots.canvas import Plot
 from app.experiments.reports.plots.count_area import draw_count_area
 from app.experiments.reports.plots.dose_response import MOST_CURVES, draw_curves
@@ -22,7 +23,6 @@ from app.experiments.reports.report_text import (
     change_percent,
     endpoint_name,
     endpoint_words,
-    methods,
     number,
     p_words,
     percent,

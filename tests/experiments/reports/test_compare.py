@@ -9,7 +9,7 @@ from app.cli import main
 from app.experiments.reports.compare import compare_tables
 from app.statistics.effects import EffectOptions, effects
 from tests.api.test_effects import as_csv
-from tests.statistics.test_effects import one_plate
+from tests.statistics.test_effects import one_plate, several_curves
 
 COUNTS = "Metadata_Well,Image_Count_Nuclei\nA1,100\nA2,101\nA3,108\nB1,80\nB2,85\nB3,90\n"
 LAYOUT = "well,condition,control\n" + "".join(
@@ -103,3 +103,12 @@ def test_a_disk_that_is_full_is_told(files: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_table_of_our_own_needs_no_layout(tmp_path: Path) -> None:
     (tmp_path / "counts.csv").write_text(as_csv(one_plate(DMSO=[100.0, 101, 108], drug=[80.0, 85, 90])))
     assert compare(tmp_path, layout=False) == 0
+
+
+def test_curves_are_compared_in_a_table_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "counts.csv").write_text(as_csv(several_curves({"a": 1.0, "b": 3.0})))
+    assert compare(tmp_path, layout=False) == 0
+    with (tmp_path / "out" / "tables" / "ec50_ratios.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["endpoint"], row["condition"], row["reference"]) == ("count", "b", "a")
+    assert float(row["ratio_interval_low"]) < 3 < float(row["ratio_interval_high"])

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from app.experiments.reports.methods import methods
 from app.experiments.reports.plots import dose_response
 from app.experiments.reports.report import Report
-from app.experiments.reports.report_text import answer_sentences, methods
+from app.experiments.reports.report_text import all_warnings, answer_sentences
 from app.statistics.effects import EffectOptions, effects
 from app.statistics.schema import Effects
 from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, several_plates, table_of
@@ -82,6 +83,20 @@ def test_curves_are_drawn_with_their_interval() -> None:
     assert "dose-response.svg" in figures(table, found)
     (_, second) = answer_sentences(found, None)
     assert second.startswith("The EC50 is 35.5 nM for one (95 % interval 32.8 to 38.4) and 3.59 nM for two")
+
+
+def test_two_curves_are_compared() -> None:
+    table = cellpyability()
+    found = effects(table)
+    text = page(table, found)
+    assert "Ratios of EC50" in text
+    assert re.search(r"<td>two</td><td>one</td><td>0\.101</td><td>0\.0896 to 0\.114</td><td>&lt; 0\.0001</td>", text)
+    assert any(where == "two and one" and told.code == "curves_not_parallel" for where, told in all_warnings(found))
+    assert "p was corrected for their number after Holm" in methods(found, "1.0")[0]
+    alone = {
+        name: [value for value, of in zip(column, table["condition"]) if of == "one"] for name, column in table.items()
+    }
+    assert "Ratios of EC50" not in page(alone, effects(alone))
 
 
 @pytest.mark.parametrize(
