@@ -17,6 +17,7 @@ from app.options import SegmentationOptions
 from app.reading.pairing import HOW_PAIRED
 from app.settings import Settings
 from app.statistics.effects import Correction, EffectOptions, Test
+from app.statistics.schema import Normalisation
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -73,6 +74,7 @@ def effect_options(options: argparse.Namespace) -> EffectOptions:
         block=options.block,
         correction=options.correction,
         test=options.test,
+        normalise=options.normalise,
         marker=getattr(options, "marker", None),
         marker_threshold=getattr(options, "marker_threshold", None),
     )
@@ -118,6 +120,12 @@ def _statistics() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--test", choices=get_args(Test), default="t", help="rank and permutation need more replicates (%(default)s)"
+    )
+    group.add_argument(
+        "--normalise",
+        choices=get_args(Normalisation),
+        default="none",
+        help="b_score takes the effects of each plate's rows and columns out (%(default)s)",
     )
     group.add_argument("--dose-unit", metavar="UNIT", help="of the layout's doses, if it does not say, such as uM")
     return statistics

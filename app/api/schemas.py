@@ -9,6 +9,7 @@ from app.evaluation.matching import Matching
 from app.export.formats import FILE_FORMATS, FileFormat
 from app.options import Channel, SegmentationOptions
 from app.statistics.effects import Correction, Test
+from app.statistics.schema import Normalisation
 
 Format = Literal["json"] | FileFormat
 Include = Literal["mask", "labels", "overlay", "polygons", "nuclei"]
@@ -124,6 +125,9 @@ class EffectsQuery(BaseModel):
     )
     correction: Correction = Field("holm", description="holm or benjamini-hochberg: how p is corrected for endpoints")
     test: Test = Field("t", description="t, rank or permutation: the test; rank and permutation need more replicates")
+    normalise: Normalisation = Field(
+        "none", description="none or b_score: B-scores of each plate, without the effects of its rows and columns"
+    )
 
 
 class ExperimentEffectsQuery(EffectsQuery):

@@ -70,7 +70,7 @@ def b_scores(grid: Values) -> BScores:
         "b_scores",
         f"The values are B-scores: the plate's rows (spread {np.ptp(row):.3g}) and columns (spread "
         f"{np.ptp(column):.3g}) were taken out by median polish. This removes true effects too where a condition "
-        "fills a row or column, or most wells are active.",
+        "fills a row or column, or many wells are active.",
     )
     return BScores(left / spread, plate, row, column, (said,))
 

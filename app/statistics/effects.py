@@ -10,9 +10,10 @@ from app.errors import TableError
 from app.statistics.aggregate import Values, group_index
 from app.statistics.distributions import Dunnett, Student
 from app.statistics.families import NO_BLOCK, Compared, compared
+from app.statistics.normalise import normalised
 from app.statistics.plate_quality import plates_of
-from app.statistics.results import Estimate, StatisticsWarning
-from app.statistics.schema import VERSION, ConditionEffect, Effects, EndpointEffects
+from app.statistics.results import Estimate, Interval, StatisticsWarning
+from app.statistics.schema import VERSION, ConditionEffect, Effects, EndpointEffects, Normalisation
 from app.statistics.table_curves import condition_curves
 from app.statistics.well_table import LABELS, WellTable, well_table
 
@@ -39,6 +40,8 @@ class EffectOptions:
     test
         `t` (Welch's, paired, or Dunnett's), or `rank` or `permutation`: these only where so many replicates can reach
         0.05.
+    normalise
+        `none`, or `b_score`: B-scores of each plate instead of the values; see `b_score.b_scores`.
     marker, marker_threshold
         Of an experiment's nuclei: the column, and above what a nucleus is positive; for `positive_fraction`.
     """
@@ -49,6 +52,7 @@ class EffectOptions:
     block: str | None = None
     correction: Correction = "holm"
     test: Test = "t"
+    normalise: Normalisation = "none"
     marker: str | None = None
     marker_threshold: float | None = None
 
@@ -101,6 +105,7 @@ def effects(
             f"The table has {n_groups} conditions and doses and {len(options.endpoints)} endpoints were asked for; "
             f"{most_comparisons} comparisons are made at once. Ask for fewer endpoints, or send parts of the table."
         )
+    wells = normalised(wells, options.normalise)
     answers = [_endpoint(wells, endpoint, options) for endpoint in options.endpoints]
     return Effects(
         version=VERSION,
@@ -108,6 +113,7 @@ def effects(
         plates=tuple(np.unique(wells.plate).tolist()),
         control=tuple(np.unique(wells.condition[wells.is_negative]).tolist()),
         correction=options.correction,
+        normalise=options.normalise,
         endpoints=tuple(_corrected(answers, options.correction)),
         warnings=wells.warnings,
     )
@@ -131,6 +137,7 @@ def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> Endpoi
 def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) -> ConditionEffect:
     comparison = result.comparison
     estimate, p_value = comparison.difference, comparison.p_value
+    interval = estimate.confidence_interval()
     same = wells.condition == result.condition
     unit = str(wells.unit[same][0]) or None
     effect = ConditionEffect(
@@ -146,7 +153,9 @@ def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) 
         sd_treated=comparison.sd_treated,
         sd_control=comparison.sd_control,
         difference=estimate.value,
-        difference_interval=estimate.confidence_interval(),
+        difference_interval=interval,
+        change_percent=_percent(estimate.value, comparison.mean_control),
+        change_percent_interval=interval and Interval(*(_percent(end, comparison.mean_control) for end in interval)),
         ratio=comparison.ratio.value if comparison.ratio else None,
         ratio_interval=comparison.ratio.confidence_interval() if comparison.ratio else None,
         test=comparison.method,
@@ -160,7 +169,27 @@ def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) 
         power=comparison.power,
         warnings=(*result.warnings, *comparison.warnings),
     )
+    if not wells.are_amounts:
+        effect = _without_ratios(effect)
     return effect if test == "t" else _permuted(effect, result, test, n_comparisons)
+
+
+def _percent(difference: float | None, control: float) -> float | None:
+    return 100 / control * difference if difference is not None and control > 0 else None
+
+
+def _without_ratios(effect: ConditionEffect) -> ConditionEffect:
+    """The same of values whose 0 is not nothing."""
+    power = effect.power and replace(effect.power, detectable_percent=None, replicates_for_ten_percent=None)
+    return replace(
+        effect,
+        change_percent=None,
+        change_percent_interval=None,
+        ratio=None,
+        ratio_interval=None,
+        power=power,
+        warnings=tuple(warning for warning in effect.warnings if warning.code != "ratio_needs_positive"),
+    )
 
 
 def _permuted(effect: ConditionEffect, result: Compared, test: Test, n_comparisons: int) -> ConditionEffect:

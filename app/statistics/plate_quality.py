@@ -142,11 +142,11 @@ def _plate(wells: WellTable, endpoint: str, plate: str) -> PlateQuality:
     found += outliers(
         negative, wells.well[here & wells.is_negative].tolist(), f"{endpoint}, among the negative controls,"
     )
-    if endpoint == COUNT:
+    if endpoint == COUNT and wells.are_amounts:
         found += too_few_nuclei(values[here], names)
     cv = (
         float(100 * standard_deviation(negative) / negative.mean())
-        if negative.size > 1 and negative.mean() > 0
+        if negative.size > 1 and negative.mean() > 0 and wells.are_amounts
         else None
     )
     return PlateQuality(

@@ -1,12 +1,13 @@
 """The answer about a table, as plain numbers: one versioned schema for every door."""
 
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.statistics.power import PowerNote
 from app.statistics.results import Interval, StatisticsWarning
 
 VERSION = 1
+Normalisation = Literal["none", "b_score"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class ConditionEffect:
         Of the replicates.
     difference, difference_interval
         Of the means, and its 95 % interval; of several comparisons with one control a simultaneous one.
+    change_percent, change_percent_interval
+        The same in percent of the control's mean; None where that is not above 0, and of B-scores.
     ratio, ratio_interval
         Of geometric means, its interval symmetric on the logarithm.
     test
@@ -56,6 +59,8 @@ class ConditionEffect:
     sd_control: float | None
     difference: float
     difference_interval: Interval | None
+    change_percent: float | None
+    change_percent_interval: Interval | None
     ratio: float | None
     ratio_interval: Interval | None
     test: str
@@ -225,6 +230,8 @@ class Effects:
         Of the table; `control` names the conditions of the negative controls.
     correction
         Of p for several endpoints.
+    normalise
+        What was done to the values before they were compared: `none`, or `b_score`.
     endpoints
         One for each that was asked for.
     warnings
@@ -236,6 +243,7 @@ class Effects:
     plates: tuple[str, ...]
     control: tuple[str, ...]
     correction: str
+    normalise: Normalisation
     endpoints: tuple[EndpointEffects, ...]
     warnings: tuple[StatisticsWarning, ...]
 

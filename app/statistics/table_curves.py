@@ -123,7 +123,7 @@ def _fit(wells: WellTable, values: Values, condition: str, treated: Any) -> tupl
     plates = np.unique(wells.plate[treated])
     own = wells.is_negative & (wells.condition == condition)
     control = (own if own.any() else wells.is_negative) & np.isfinite(values) & np.isin(wells.plate, plates)
-    relative = plates.size > 1
+    relative = plates.size > 1 and wells.are_amounts
     plate_of = np.unique(wells.plate, return_inverse=True)[1]
     responses = relative_to_control(values, plate_of, control) if relative else values
     used = (treated | control) & np.isfinite(responses)

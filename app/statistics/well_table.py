@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.errors import TableError
 from app.statistics.aggregate import Values, group_index, mean_of
 from app.statistics.results import StatisticsWarning
+from app.statistics.schema import Normalisation
 
 NEGATIVE, POSITIVE = "negative", "positive"
 LAYOUT_COLUMNS = ("plate", "well", "image", "condition", "dose", "dose_unit", "replicate", "control")
@@ -39,6 +40,8 @@ class WellTable:
         Values by endpoint; NaN where one is missing.
     warnings
         What was put right, or assumed, on the way.
+    normalise
+        What was done to the values; see `normalise.normalised`.
     """
 
     plate: NDArray[np.str_]
@@ -51,6 +54,12 @@ class WellTable:
     is_positive: NDArray[np.bool_]
     endpoints: dict[str, Values]
     warnings: tuple[StatisticsWarning, ...]
+    normalise: Normalisation = "none"
+
+    @property
+    def are_amounts(self) -> bool:
+        """Whether 0 is nothing, so that ratios and percents of values say something; of B-scores it is not."""
+        return self.normalise == "none"
 
 
 def well_table(

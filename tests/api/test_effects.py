@@ -10,7 +10,7 @@ from app.api.effects_schema import EffectsResponse
 from app.experiments.reports.report_text import answered
 from app.statistics.effects import EffectOptions, effects
 from tests.client import TestClient
-from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, several_plates, table_of
+from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, screen, several_plates, table_of
 
 CONTROL, DRUG = [100.0, 101, 108], [80.0, 85, 90]
 Table = Mapping[str, Sequence[Any]]
@@ -61,6 +61,15 @@ def test_curves_of_two_cell_lines_are_compared(client: TestClient) -> None:
     assert ratio["ratio"] == pytest.approx(3.59291 / 35.4853, rel=1e-4)
     assert ratio["ratio_interval"]["low"] < ratio["ratio"] < ratio["ratio_interval"]["high"]
     assert ratio["p_adjusted"] < 1e-20
+
+
+def test_b_scores_are_asked_for(client: TestClient) -> None:
+    answer = post(client, screen(), normalise="b_score")
+    assert answer.json() == answered(effects(screen(), EffectOptions(normalise="b_score")))
+    assert "b_scores" in codes(answer)
+    assert "B-scores" in answer.json()["answer"]
+    wrong = post(client, screen(), normalise="z_score")
+    assert "give none or b_score" in wrong.json()["detail"]
 
 
 def test_options_are_asked_for_in_the_query(client: TestClient) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from app.errors import TableError
-from app.statistics import table_curves
+from app.statistics import normalise, table_curves
 from app.statistics.dose_response import fit_curve
 from app.statistics.effects import EffectOptions, Test, adjust, effects
 from app.statistics.schema import ConditionEffect, EndpointEffects
@@ -228,6 +228,75 @@ def test_curves_in_different_units_are_not_compared() -> None:
     (told,) = [warning for warning in answer.warnings if warning.code == "curves_not_compared"]
     assert "b and a" in told.message
     assert "flat" not in told.message
+
+
+def screen(places: dict[str, list[int]] | None = None, shift: float = -30.0) -> Table:
+    """A plate of 96 wells with gradients along rows and columns, in which most wells, the controls, do nothing."""
+    rng = np.random.default_rng(2)
+    treated = places or {"drug": [13, 29, 41, 58, 66, 87], "idle": [15, 33, 44, 53, 75, 80]}
+    of_well = {number: name for name, numbers in treated.items() for number in numbers}
+    rows = []
+    for number in range(96):
+        row, column = divmod(number, 12)
+        name = of_well.get(number, "DMSO")
+        count = 200 + 12 * row - 6 * column + rng.normal(0, 5) + (shift if name == "drug" else 0)
+        control = "negative" if name == "DMSO" else ""
+        rows.append({"well": f"{'ABCDEFGH'[row]}{column + 1}", "condition": name, "control": control, "count": count})
+    return table_of(rows)
+
+
+def test_b_scores_are_compared_and_told() -> None:
+    plain, scored = effects(screen()), effects(screen(), EffectOptions(normalise="b_score"))
+    assert (plain.normalise, scored.normalise) == ("none", "b_score")
+    assert codes(scored) == {"b_scores"}
+    drug, idle = scored.endpoints[0].comparisons
+    assert drug.difference == pytest.approx(-30 / 5, abs=2.5)
+    assert drug.p_value < 1e-6 < 0.05 < idle.p_value  # type: ignore[operator]
+    assert plain.endpoints[0].comparisons[0].p_value > 100 * drug.p_value  # type: ignore[operator]
+    # 0 is not nothing, so that neither ratios nor percents say anything.
+    assert (drug.ratio, drug.change_percent, drug.power.detectable_percent) == (None, None, None)  # type: ignore[union-attr]
+    assert "ratio_needs_positive" not in codes(drug)
+    (plate,) = scored.endpoints[0].plates
+    assert plate.control_cv_percent is None
+    assert "too_few_nuclei" not in codes(plate)
+
+
+@pytest.mark.parametrize(
+    ("places", "said"),
+    [
+        ({"drug": list(range(0, 96, 12))}, "whole rows or columns"),
+        ({"drug": [number for number in range(96) if number % 7 in (1, 4)]}, "of its wells are active"),
+        ({"drug": [5], "idle": list(range(6, 90)), "other": [90, 91, 92, 94]}, "it has 7 negative"),
+    ],
+)
+def test_b_scores_that_mislead_are_told(
+    places: dict[str, list[int]], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(normalise, "_FEWEST_CONTROLS", 8)
+    told = {one.code: one.message for one in effects(screen(places, -100), EffectOptions(normalise="b_score")).warnings}
+    assert said in told["b_scores_misleading"]
+
+
+def test_curves_of_b_scores_of_several_plates_are_not_divided_by_their_controls() -> None:
+    table = screen()
+    table["dose"] = [0.0] * 96
+    for number, well in enumerate([13, 29, 41, 58, 66, 87, 15, 33, 44, 53]):
+        table["condition"][well], table["dose"][well] = "drug", float(10 ** (number // 2))
+        table["count"][well] -= 12 * (number // 2)
+    both = {name: [*column, *column] for name, column in table.items()} | {"plate": ["P1"] * 96 + ["P2"] * 96}
+    (curve,) = first_endpoint(both, normalise="b_score").curves
+    assert not curve.relative_to_control
+    assert curve.lower < -5 < curve.upper
+    assert first_endpoint(both).curves[0].relative_to_control
+
+
+def test_b_scores_that_cannot_be_are_refused() -> None:
+    with pytest.raises(TableError, match="count: B-scores need wells in three rows"):
+        effects(one_plate(DMSO=[1.0, 2, 3], drug=[4.0, 5, 6]), EffectOptions(normalise="b_score"))
+    table = screen()
+    table["well"] = [f"dish {number}" for number in range(96)]
+    with pytest.raises(TableError, match="not the name of a well"):
+        effects(table, EffectOptions(normalise="b_score"))
 
 
 def test_images_of_one_well_are_not_replicates() -> None:

@@ -120,6 +120,7 @@ def compare_tables(
             "block": options.block,
             "correction": options.correction,
             "test": options.test,
+            "normalise": options.normalise,
             "dose_unit": dose_unit,
         },
     }

@@ -26,6 +26,8 @@ _REFERENCES = {
     "Ritz": "Ritz C et al. Dose-response analysis using R. PLoS ONE 2015;10:e0146021. doi 10.1371/journal.pone.0146021",
     "Roukos": "Roukos V et al. Cell cycle staging of individual cells by fluorescence microscopy. Nat Protoc "
     "2015;10:334-348. doi 10.1038/nprot.2015.016",
+    "Brideau": "Brideau C et al. Improved statistical methods for hit selection in high-throughput screening. J Biomol "
+    "Screen 2003;8:634-647. doi 10.1177/1087057103258285",
     "Zhang": "Zhang J-H, Chung TDY, Oldenburg KR. A simple statistical parameter for use in evaluation and validation "
     "of high throughput screening assays. J Biomol Screen 1999;4:67-73. doi 10.1177/108705719900400206",
     "Holm": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.",
@@ -50,6 +52,10 @@ def methods(effects: Effects, version: str) -> tuple[str, list[str]]:
         f"Statistics were computed with Karyometer {version}. n counts {' or '.join(map(_unit_words, units))}; "
         "images and wells of a replicate were averaged, and nuclei were never taken for replicates (Lord et al. 2020)."
     ]
+    if effects.normalise == "b_score":
+        said.append(
+            "Values are B-scores: medians of rows and columns were taken out plate by plate (Brideau et al. 2003)."
+        )
     if blocks:
         said.append(f"Treated and control were compared within each {' and '.join(blocks)}.")
     if tests:

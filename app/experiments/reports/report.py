@@ -27,8 +27,10 @@ from app.experiments.reports.report_text import (
     p_words,
     percent,
     treatment_words,
+    value_words,
 )
 from app.statistics.families import NO_BLOCK
+from app.statistics.normalise import normalised
 from app.statistics.schema import Effects, EndpointEffects
 from app.statistics.well_table import LABELS, WellTable, well_table
 
@@ -110,7 +112,7 @@ class Report:
 
 def _plots_of(answer: EndpointEffects, wells: WellTable, end: str) -> Iterator[Plot]:
     """The plots of one endpoint, whose names end in `end`."""
-    words = endpoint_name(answer.endpoint)
+    words = endpoint_name(answer.endpoint) if wells.are_amounts else value_words(answer.endpoint, wells.normalise)
     shown = "" if len(answer.comparisons) <= MOST_GROUPS else f" The {MOST_GROUPS} with the smallest p are shown."
     if (drawn := draw_replicates(wells, answer)) is not None:
         said = (
@@ -134,7 +136,8 @@ def _plots_of(answer: EndpointEffects, wells: WellTable, end: str) -> Iterator[P
 
 
 def _checked(wells: Wells, effects: Effects) -> WellTable:
-    return _numbers(wells, effects, [answer.endpoint for answer in effects.endpoints])
+    checked = _numbers(wells, effects, [answer.endpoint for answer in effects.endpoints])
+    return normalised(checked, effects.normalise)
 
 
 def _numbers(wells: Wells, effects: Effects, endpoints: Sequence[str]) -> WellTable:

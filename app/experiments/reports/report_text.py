@@ -37,6 +37,11 @@ def endpoint_name(endpoint: str) -> str:
     return _WORDS[endpoint].split(",", 1)[0] if endpoint in _WORDS else endpoint
 
 
+def value_words(endpoint: str, normalise: str) -> str:
+    """What the values of an endpoint are called where they are drawn."""
+    return endpoint_words(endpoint) if normalise == "none" else f"B-score of the {endpoint_name(endpoint)}"
+
+
 def treatment_words(condition: str, dose: float | None, unit: str | None) -> str:
     """A condition and its dose.
 
@@ -91,15 +96,11 @@ def percent(value: float | None) -> str:
 
 
 def change_percent(effect: ConditionEffect) -> tuple[float, tuple[float, float] | None] | None:
-    """The difference, and its interval, in percent of the control's mean; None where that is not above 0."""
-    if effect.mean_control <= 0:
+    """The difference, and its interval, in percent of the control's mean; None where there is none."""
+    if effect.change_percent is None:
         return None
-    to_percent = 100 / effect.mean_control
-    interval = effect.difference_interval
-    ends = None
-    if interval is not None and interval.low is not None and interval.high is not None:
-        ends = (to_percent * interval.low, to_percent * interval.high)
-    return to_percent * effect.difference, ends
+    low, high = effect.change_percent_interval or (None, None)
+    return effect.change_percent, None if low is None or high is None else (low, high)
 
 
 def answer_sentences(effects: Effects | None, why_no_effects: str | None) -> tuple[str, str]:
@@ -115,7 +116,8 @@ def answer_sentences(effects: Effects | None, why_no_effects: str | None) -> tup
     limits = _limits(shown[0])
     if len(effects.endpoints) > 1:
         limits = f"For the {endpoint_name(shown[0].endpoint)}, {limits[:1].lower()}{limits[1:]}"
-    return first + more, limits
+    scale = " Values are B-scores, without the effects of rows and columns." if effects.normalise == "b_score" else ""
+    return first + more + scale, limits
 
 
 def answered(effects: Effects) -> dict[str, Any]:
@@ -165,6 +167,10 @@ def _limits(endpoint: EndpointEffects) -> str:
             f"{'changes' if parts else 'Changes'} smaller than {statistics.median(percents):.2g} % are easily missed "
             f"with so many replicates (power 80 %){tail}"
         )
+    elif notes:
+        least = number(statistics.median(note.detectable_difference for note in notes))
+        said = f"differences smaller than {least} are easily missed with so many replicates (power 80 %)"
+        parts.append(said if parts else said[0].upper() + said[1:])
     elif not parts:
         parts.append("The replicates do not tell what change would have been found")
     return "; ".join(parts) + "."
@@ -191,7 +197,7 @@ def _name(effect: ConditionEffect) -> str:
 
 def _size(effect: ConditionEffect) -> float:
     found = change_percent(effect)
-    return abs(found[0]) if found else 100 * abs(effect.difference) / (abs(effect.mean_control) or 1.0)
+    return abs(found[0] if found else effect.difference)
 
 
 def _change(effect: ConditionEffect) -> str:

@@ -9,7 +9,7 @@ from app.cli import main
 from app.experiments.reports.compare import compare_tables
 from app.statistics.effects import EffectOptions, effects
 from tests.api.test_effects import as_csv
-from tests.statistics.test_effects import one_plate, several_curves
+from tests.statistics.test_effects import one_plate, screen, several_curves
 
 COUNTS = "Metadata_Well,Image_Count_Nuclei\nA1,100\nA2,101\nA3,108\nB1,80\nB2,85\nB3,90\n"
 LAYOUT = "well,condition,control\n" + "".join(
@@ -103,6 +103,14 @@ def test_a_disk_that_is_full_is_told(files: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_table_of_our_own_needs_no_layout(tmp_path: Path) -> None:
     (tmp_path / "counts.csv").write_text(as_csv(one_plate(DMSO=[100.0, 101, 108], drug=[80.0, 85, 90])))
     assert compare(tmp_path, layout=False) == 0
+
+
+def test_b_scores_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "counts.csv").write_text(as_csv(screen()))
+    assert compare(tmp_path, "--normalise", "b_score", layout=False) == 0
+    assert "Values are B-scores" in capsys.readouterr().out
+    answer = json.loads((tmp_path / "out" / "effects.json").read_bytes())
+    assert answer["effects"]["normalise"] == answer["provenance"]["options"]["normalise"] == "b_score"
 
 
 def test_curves_are_compared_in_a_table_of_their_own(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from app.experiments.reports.report import Report
 from app.experiments.reports.report_text import all_warnings, answer_sentences
 from app.statistics.effects import EffectOptions, effects
 from app.statistics.schema import Effects
-from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, several_plates, table_of
+from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, screen, several_plates, table_of
 
 HOSTILE = '<script>alert("1")</script>$x_{1}$ & \u4e2d\x00 -->'
 Table = dict[str, list[Any]]
@@ -215,6 +215,22 @@ def test_warnings_that_differ_by_p_alone_are_one() -> None:
     text = page(table_of(rows), effects(table_of(rows)))
     assert text.count("(no_dose_response)") == 1
     assert "<strong>curve of one, curve of two:</strong> The response does not depend on the dose, so that" in text
+
+
+def test_b_scores_are_never_silent() -> None:
+    table = screen()
+    found = effects(table, EffectOptions(normalise="b_score"))
+    first, second = answer_sentences(found, None)
+    assert "a difference of -" in first
+    assert "%" not in first.replace("95 %", "")
+    assert first.endswith("Values are B-scores, without the effects of rows and columns.")
+    assert second.startswith("Differences smaller than")
+    text = page(table, found)
+    assert "Number of nuclei (B-scores)" in text
+    assert "B-score of the number of nuclei" in text
+    assert "(b_scores)" in text
+    assert "Brideau et al. 2003" in text
+    assert "B-score" not in page(table, effects(table))
 
 
 def test_the_controls_that_were_asked_for_are_drawn() -> None:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from app.experiments.reports.plots.canvas import COLOURS, GREY, INK, figure, literal, styled
-from app.experiments.reports.report_text import endpoint_words, number
+from app.experiments.reports.report_text import number, value_words
 from app.statistics.aggregate import Values
 from app.statistics.schema import ConditionCurve, EndpointEffects
 from app.statistics.table_curves import fitted_curve
@@ -31,7 +31,7 @@ def draw_curves(wells: WellTable, answer: EndpointEffects) -> Figure | None:
         _draw_curve(axes, wells, wells.endpoints[answer.endpoint], curve)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    words = endpoint_words(answer.endpoint)
+    words = value_words(answer.endpoint, wells.normalise)
     relative = ", part of control" if shown[0].relative_to_control else ""
     drawn.supylabel(literal(words + relative, 60), fontsize=10, color=panels[0].yaxis.label.get_color())
     return drawn

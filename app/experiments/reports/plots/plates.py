@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.errors import TableError
 from app.experiments.reports.plots.canvas import GREY, INK, MAP, figure, literal, styled
-from app.experiments.reports.report_text import endpoint_words
+from app.experiments.reports.report_text import value_words
 from app.statistics.aggregate import Values
 from app.statistics.positions import plate_grid, plate_shape, well_positions
 from app.statistics.well_table import WellTable
@@ -43,7 +43,7 @@ def draw_plates(wells: WellTable, endpoint: str) -> Figure | None:
     for axes in panels[len(plates) :]:
         axes.set_visible(False)
     bar = drawn.colorbar(mesh, ax=panels.tolist(), shrink=0.8, aspect=30, extend="both")
-    bar.set_label(literal(endpoint_words(endpoint)), color=INK, fontsize=10)
+    bar.set_label(literal(value_words(endpoint, wells.normalise)), color=INK, fontsize=10)
     bar.ax.tick_params(colors=INK, labelsize=9)
     bar.outline.set_edgecolor(GREY)
     return drawn

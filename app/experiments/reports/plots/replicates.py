@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from app.experiments.reports.plots.canvas import COLOURS, GREY, INK, figure, literal, styled
-from app.experiments.reports.report_text import change_percent, endpoint_words, treatment_words
+from app.experiments.reports.report_text import change_percent, treatment_words, value_words
 from app.statistics.aggregate import Values, mean_of
 from app.statistics.families import unit_index
 from app.statistics.schema import ConditionEffect, EndpointEffects
@@ -35,7 +35,7 @@ def draw_replicates(wells: WellTable, answer: EndpointEffects) -> Figure | None:
         if group.effect:
             _draw_change(change, group.effect, row)
     styled(dots).set_yticks(list(rows), [literal(group.label) for group in groups])
-    dots.set_xlabel(literal(endpoint_words(answer.endpoint)))
+    dots.set_xlabel(literal(value_words(answer.endpoint, wells.normalise)))
     dots.margins(x=0.06)
     dots.set_ylim(0.4, len(groups) + 0.6)
     _legend(drawn, wells)
