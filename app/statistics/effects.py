@@ -11,10 +11,11 @@ from app.statistics.aggregate import Values, group_index
 from app.statistics.distributions import Dunnett, Student
 from app.statistics.families import NO_BLOCK, Compared, compared
 from app.statistics.normalise import normalised
-from app.statistics.plate_quality import plates_of
+from app.statistics.plate_quality import COUNT, plates_of
 from app.statistics.results import Estimate, Interval, StatisticsWarning
 from app.statistics.schema import VERSION, ConditionEffect, Effects, EndpointEffects, Normalisation
 from app.statistics.table_curves import condition_curves
+from app.statistics.table_growth import growth_rates
 from app.statistics.well_table import LABELS, WellTable, well_table
 
 Test = Literal["t", "rank", "permutation"]
@@ -69,7 +70,7 @@ def effects(
     table
         Columns of text or numbers, one row a well (or an image, of which those of a well are averaged): `well` (or
         `image`) and `condition`; perhaps `plate`, `dose`, `dose_unit`, `replicate`, `control` (`negative`,
-        `positive`); and the endpoints. Empty cells and NA are missing.
+        `positive`), `time0_count` (nuclei when the treatment began); and the endpoints. Empty cells and NA are missing.
     options
         What is asked.
     most_comparisons
@@ -123,14 +124,16 @@ def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> Endpoi
     values = wells.endpoints[endpoint]
     results = compared(wells, values, options.replicate, options.block)
     curves = condition_curves(wells, values)
+    grown, not_grown = growth_rates(wells, values) if endpoint == COUNT and wells.are_amounts else ((), ())
     n_tested = sum(result.comparison.difference.standard_error is not None for result in results)
     return EndpointEffects(
         endpoint=endpoint,
         comparisons=tuple(_effect(result, wells, options.test, max(n_tested, 1)) for result in results),
         curves=curves.curves,
         ec50_ratios=curves.ratios,
+        growth_rates=grown,
         plates=plates_of(wells, endpoint),
-        warnings=(*_missing(wells, values, results), *curves.warnings),
+        warnings=(*_missing(wells, values, results), *curves.warnings, *not_grown),
     )
 
 

@@ -158,6 +158,44 @@ class Ec50Ratio:
 
 
 @dataclass(frozen=True)
+class GrowthRate:
+    """Growth-rate inhibition by a condition; GR is 1 where cells grow as in the control, 0 where not, below 0 in death.
+
+    Attributes
+    ----------
+    condition, dose_unit, n_responses
+        What was fitted.
+    gr50
+        The dose at which the growth rate is halved, GR = 0.5; None where the curve does not get there.
+    gec50, gec50_interval
+        The dose halfway between 1 and `gr_inf`, and its profile interval; an end that the doses do not bound is None.
+    gr_inf, gr_max
+        GR at an endless dose, and the lower of GR at the two highest doses.
+    gr_aoc
+        Area over the curve on the logarithm of the dose, divided by the range of the doses: 0 where nothing changes.
+    hill
+        The curve's slope.
+    effect_p_value
+        p of no dependence on the dose.
+    warnings
+        What the doses do not tell.
+    """
+
+    condition: str
+    dose_unit: str | None
+    n_responses: int
+    gr50: float | None
+    gec50: float | None
+    gec50_interval: Interval
+    gr_inf: float
+    gr_max: float
+    gr_aoc: float
+    hill: float | None
+    effect_p_value: float
+    warnings: tuple[StatisticsWarning, ...]
+
+
+@dataclass(frozen=True)
 class Separation:
     """Positive against negative controls of a plate."""
 
@@ -214,6 +252,7 @@ class EndpointEffects:
     comparisons: tuple[ConditionEffect, ...]
     curves: tuple[ConditionCurve, ...]
     ec50_ratios: tuple[Ec50Ratio, ...]
+    growth_rates: tuple[GrowthRate, ...]
     plates: tuple[PlateQuality, ...]
     warnings: tuple[StatisticsWarning, ...]
 

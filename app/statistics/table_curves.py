@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.statistics.aggregate import Values, group_index, mean_of, relative_to_control
 from app.statistics.curve_comparison import compare_curves
@@ -15,6 +15,7 @@ from app.statistics.results import StatisticsWarning
 from app.statistics.schema import ConditionCurve, Ec50Ratio, EffectiveDose
 from app.statistics.well_table import WellTable
 
+Mask = NDArray[np.bool_]
 PERCENTS = (10.0, 50.0, 90.0)
 # So many curves have six pairs; of more each is compared with one.
 _MOST_IN_PAIRS = 4
@@ -53,7 +54,7 @@ def condition_curves(wells: WellTable, values: Values) -> TableCurves:
     """
     found, too_few = [], []
     for condition in np.unique(wells.condition[wells.dose > 0]).tolist():
-        same = (wells.condition == condition) & np.isfinite(wells.dose) & np.isfinite(values) & ~wells.is_negative
+        same = treated_of(wells, values, condition)
         n_doses = np.unique(wells.dose[same & (wells.dose > 0)]).size
         if n_doses >= FEWEST_DOSES:
             found.append(_curve(wells, values, condition, same))
@@ -115,24 +116,36 @@ def _ratio(one: _Fitted, reference: _Fitted) -> Ec50Ratio:
 
 def fitted_curve(wells: WellTable, values: Values, condition: str) -> DoseResponse:
     """The fit itself, for plots."""
-    same = (wells.condition == condition) & np.isfinite(wells.dose) & np.isfinite(values) & ~wells.is_negative
-    return _fit(wells, values, condition, same)[0]
+    return _fit(wells, values, condition, treated_of(wells, values, condition))[0]
 
 
-def _fit(wells: WellTable, values: Values, condition: str, treated: Any) -> tuple[DoseResponse, bool, int]:
-    plates = np.unique(wells.plate[treated])
+def treated_of(wells: WellTable, values: Values, condition: str) -> Mask:
+    """The wells of a condition's doses that have a value, `(N,)`."""
+    treated: Mask = (wells.condition == condition) & np.isfinite(wells.dose) & np.isfinite(values) & ~wells.is_negative
+    return treated
+
+
+def controls_of(wells: WellTable, values: Values, condition: str, treated: Mask) -> Mask:
+    """The controls of treated wells, `(N,)`: those of the condition if it has its own, on the same plates."""
     own = wells.is_negative & (wells.condition == condition)
-    control = (own if own.any() else wells.is_negative) & np.isfinite(values) & np.isin(wells.plate, plates)
+    control = own if own.any() else wells.is_negative
+    of_plates: Mask = control & np.isfinite(values) & np.isin(wells.plate, np.unique(wells.plate[treated]))
+    return of_plates
+
+
+def _fit(wells: WellTable, values: Values, condition: str, treated: Mask) -> tuple[DoseResponse, bool, int]:
+    plates = np.unique(wells.plate[treated])
+    control = controls_of(wells, values, condition, treated)
     relative = plates.size > 1 and wells.are_amounts
     plate_of = np.unique(wells.plate, return_inverse=True)[1]
     responses = relative_to_control(values, plate_of, control) if relative else values
     used = (treated | control) & np.isfinite(responses)
     doses = np.where(control, 0.0, wells.dose)[used]
-    dose, response = _replicates(wells, used, doses, responses[used])
+    dose, response = replicate_means(wells, used, doses, responses[used])
     return fit_curve(dose, response), relative, plates.size
 
 
-def _replicates(wells: WellTable, used: Any, doses: Values, responses: Values) -> tuple[Values, Values]:
+def replicate_means(wells: WellTable, used: Mask, doses: Values, responses: Values) -> tuple[Values, Values]:
     """Doses and responses of replicates: wells, but the mean of those that share a plate's replicate among several."""
     plate, replicate, well = (wells.labels[name][used].tolist() for name in ("plate", "replicate", "well"))
     several = {name for name in set(plate) if len({r for p, r in zip(plate, replicate) if p == name}) > 1}
@@ -141,7 +154,7 @@ def _replicates(wells: WellTable, used: Any, doses: Values, responses: Values) -
     return np.array([key[0] for key in keys]), mean_of(responses, unit_of, len(keys))
 
 
-def _curve(wells: WellTable, values: Values, condition: str, treated: Any) -> _Fitted:
+def _curve(wells: WellTable, values: Values, condition: str, treated: Mask) -> _Fitted:
     curve, relative, n_plates = _fit(wells, values, condition, treated)
     told = ConditionCurve(
         condition=condition,

@@ -15,6 +15,8 @@ from app.statistics.schema import Normalisation
 
 NEGATIVE, POSITIVE = "negative", "positive"
 LAYOUT_COLUMNS = ("plate", "well", "image", "condition", "dose", "dose_unit", "replicate", "control")
+# Nuclei that a well, or wells like it, had when the treatment began: for growth rates.
+TIME_ZERO = "time0_count"
 # What names replicates and blocks in every table; other columns must be asked for.
 LABELS = ("plate", "well", "replicate")
 # Squares and ratios of what lies beyond, or below its inverse, are no numbers any more.
@@ -40,6 +42,8 @@ class WellTable:
         Values by endpoint; NaN where one is missing.
     warnings
         What was put right, or assumed, on the way.
+    time_zero
+        Nuclei when the treatment began; NaN where that is unknown.
     normalise
         What was done to the values; see `normalise.normalised`.
     """
@@ -54,6 +58,7 @@ class WellTable:
     is_positive: NDArray[np.bool_]
     endpoints: dict[str, Values]
     warnings: tuple[StatisticsWarning, ...]
+    time_zero: Values
     normalise: Normalisation = "none"
 
     @property
@@ -118,6 +123,7 @@ def well_table(
         is_positive=(np.char.lower(text["control"]) == POSITIVE)[first],
         endpoints={name: mean_of(_numbers(table, name, n_rows), row_well, len(keys)) for name in endpoints},
         warnings=(*assumed, *_repeated_rows(text, row_well, first), *_unit_warnings(text, dose)),
+        time_zero=mean_of(_numbers(table, TIME_ZERO, n_rows), row_well, len(keys)),
     )
 
 

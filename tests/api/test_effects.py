@@ -10,7 +10,15 @@ from app.api.effects_schema import EffectsResponse
 from app.experiments.reports.report_text import answered
 from app.statistics.effects import EffectOptions, effects
 from tests.client import TestClient
-from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, screen, several_plates, table_of
+from tests.statistics.test_effects import (
+    cellpyability_rows,
+    growing,
+    lincs,
+    one_plate,
+    screen,
+    several_plates,
+    table_of,
+)
 
 CONTROL, DRUG = [100.0, 101, 108], [80.0, 85, 90]
 Table = Mapping[str, Sequence[Any]]
@@ -61,6 +69,18 @@ def test_curves_of_two_cell_lines_are_compared(client: TestClient) -> None:
     assert ratio["ratio"] == pytest.approx(3.59291 / 35.4853, rel=1e-4)
     assert ratio["ratio_interval"]["low"] < ratio["ratio"] < ratio["ratio_interval"]["high"]
     assert ratio["p_adjusted"] < 1e-20
+
+
+@pytest.mark.parametrize("name", ["time0_count", "count_time0", "cell_count__time0"])
+def test_counts_at_time_0_give_growth_rates(client: TestClient, name: str) -> None:
+    table = growing()
+    table[name] = ["" if count is None else count for count in table.pop("time0_count")]
+    table["dose"] = [dose or "" for dose in table["dose"]]
+    answer = post(client, table)
+    EffectsResponse.model_validate(answer.json())
+    (rate,) = answer.json()["endpoints"][0]["growth_rates"]
+    assert rate["gr50"] == pytest.approx(0.0774608, abs=2e-7)
+    assert rate["gr_max"] == pytest.approx(-0.00640568, abs=1e-7)
 
 
 def test_b_scores_are_asked_for(client: TestClient) -> None:

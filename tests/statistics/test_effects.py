@@ -299,6 +299,48 @@ def test_b_scores_that_cannot_be_are_refused() -> None:
         effects(table, EffectOptions(normalise="b_score"))
 
 
+def growing(control: float = published.GR_CONTROL, time_zero: Any = published.GR_TIME_ZERO) -> Table:
+    """The example of GR metrics, with one control and one well a dose."""
+    rows: list[dict[str, Any]] = [{"well": "A1", "condition": "DMSO", "control": "negative", "count": control}]
+    for number, (dose, count) in enumerate(zip(published.GR_DOSES, published.GR_COUNTS), 1):
+        known = {"condition": "drug A", "dose": dose, "dose_unit": "uM", "control": "", "count": count}
+        rows.append({"well": f"B{number}", **known, "time0_count": time_zero})
+    return table_of(rows)
+
+
+def test_growth_rates_of_a_table_are_those_of_gr_metrics() -> None:
+    (found,) = first_endpoint(growing()).growth_rates
+    assert (found.condition, found.dose_unit, found.n_responses) == ("drug A", "uM", 9)
+    assert found.gr50 == pytest.approx(0.0774608, abs=2e-7)
+    assert found.gec50 == pytest.approx(0.0816314, abs=1e-7)
+    assert found.gr_inf == pytest.approx(-0.0263167, abs=1e-6)
+    assert found.gr_max == pytest.approx(-0.00640568, abs=1e-7)
+    low, high = found.gec50_interval
+    assert low < found.gec50 < high  # type: ignore[operator]
+
+
+def test_each_well_grows_as_the_controls_of_its_plate() -> None:
+    # The second plate holds twice the nuclei, at every time.
+    one, two = growing(), growing(2 * published.GR_CONTROL, 2 * published.GR_TIME_ZERO)
+    two["count"] = [count if name == "DMSO" else 2 * count for count, name in zip(two["count"], two["condition"])]
+    both = {name: [*one[name], *two[name]] for name in one} | {"plate": ["P1"] * 10 + ["P2"] * 10}
+    (found,) = first_endpoint(both).growth_rates
+    assert found.n_responses == 18
+    assert found.gr50 == pytest.approx(0.0774608, abs=1e-6)
+
+
+def test_growth_rates_need_growth_and_counts_at_time_0() -> None:
+    still = first_endpoint(growing(control=500.0))
+    assert still.growth_rates == ()
+    (told,) = [warning for warning in still.warnings if warning.code == "growth_rate_not_told"]
+    assert "drug A has no GR metrics: The control hardly grew" in told.message
+    unknown = first_endpoint(growing(time_zero=None))
+    assert unknown.growth_rates == ()
+    assert "growth_rate_not_told" not in codes(unknown)
+    table = growing() | {"area": growing()["count"]}
+    assert first_endpoint(table, endpoints=("area",)).growth_rates == ()
+
+
 def test_images_of_one_well_are_not_replicates() -> None:
     rows = [
         {"well": well, "condition": name, "control": control, "replicate": image, "count": count + image}

@@ -184,7 +184,7 @@ def tables(wells: Mapping[str, Column], found: Effects | None) -> Mapping[str, S
             for endpoint in answer["endpoints"]
             for one in endpoint[part]
         ]
-        for part in ("comparisons", "curves", "ec50_ratios", "plates")
+        for part in ("comparisons", "curves", "ec50_ratios", "growth_rates", "plates")
     }
     return {"measurements.csv": measured} | {name: rows for name, rows in parts.items() if rows}
 

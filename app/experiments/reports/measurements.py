@@ -22,6 +22,8 @@ _CALLED = {
     "nuclei_number_of_objects": "count",
     "number_of_nuclei": "count",
     "nuclei_count": "count",
+    "count_time0": "time0_count",
+    "cell_count_time0": "time0_count",
 }
 _FILE_NAME = re.compile(r"filename_.+")
 # Harmony and Columbus write about the plate above the table.

@@ -28,6 +28,8 @@ _REFERENCES = {
     "2015;10:334-348. doi 10.1038/nprot.2015.016",
     "Brideau": "Brideau C et al. Improved statistical methods for hit selection in high-throughput screening. J Biomol "
     "Screen 2003;8:634-647. doi 10.1177/1087057103258285",
+    "Hafner": "Hafner M et al. Growth rate inhibition metrics correct for confounders in measuring sensitivity to "
+    "cancer drugs. Nat Methods 2016;13:521-527. doi 10.1038/nmeth.3853",
     "Zhang": "Zhang J-H, Chung TDY, Oldenburg KR. A simple statistical parameter for use in evaluation and validation "
     "of high throughput screening assays. J Biomol Screen 1999;4:67-73. doi 10.1177/108705719900400206",
     "Holm": "Holm S. A simple sequentially rejective multiple test procedure. Scand J Stat 1979;6:65-70.",
@@ -75,6 +77,11 @@ def methods(effects: Effects, version: str) -> tuple[str, list[str]]:
         said.append(
             "Ratios of EC50 come from joint fits of two curves with one residual variance: F tests and profile "
             f"intervals; p was corrected for their number after {correction}."
+        )
+    if any(endpoint.growth_rates for endpoint in effects.endpoints):
+        said.append(
+            "Growth-rate (GR) metrics come from counts when the treatment began, of controls and treated wells at the "
+            "end, and three-parameter log-logistic fits (Hafner et al. 2016)."
         )
     endpoints = {endpoint.endpoint for endpoint in effects.endpoints}
     said += [sentence for names, sentence in _FRACTIONS.items() if endpoints & set(names)]

@@ -252,3 +252,5 @@ def _places(effects: Effects) -> Iterator[tuple[str, Iterable[StatisticsWarning]
             yield f"curve of {curve.condition}", curve.warnings
         for ratio in endpoint.ec50_ratios:
             yield f"{ratio.condition} and {ratio.reference}", ratio.warnings
+        for rate in endpoint.growth_rates:
+            yield f"growth rate of {rate.condition}", rate.warnings

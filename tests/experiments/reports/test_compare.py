@@ -9,7 +9,7 @@ from app.cli import main
 from app.experiments.reports.compare import compare_tables
 from app.statistics.effects import EffectOptions, effects
 from tests.api.test_effects import as_csv
-from tests.statistics.test_effects import one_plate, screen, several_curves
+from tests.statistics.test_effects import growing, one_plate, screen, several_curves
 
 COUNTS = "Metadata_Well,Image_Count_Nuclei\nA1,100\nA2,101\nA3,108\nB1,80\nB2,85\nB3,90\n"
 LAYOUT = "well,condition,control\n" + "".join(
@@ -111,6 +111,14 @@ def test_b_scores_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "Values are B-scores" in capsys.readouterr().out
     answer = json.loads((tmp_path / "out" / "effects.json").read_bytes())
     assert answer["effects"]["normalise"] == answer["provenance"]["options"]["normalise"] == "b_score"
+
+
+def test_growth_rates_are_a_table_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "counts.csv").write_text(as_csv(growing()))
+    assert compare(tmp_path, layout=False) == 0
+    with (tmp_path / "out" / "tables" / "growth_rates.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["gr50"]) == pytest.approx(0.0774608, abs=2e-7)
 
 
 def test_curves_are_compared_in_a_table_of_their_own(tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from app.experiments.reports.report import Report
 from app.experiments.reports.report_text import all_warnings, answer_sentences
 from app.statistics.effects import EffectOptions, effects
 from app.statistics.schema import Effects
-from tests.statistics.test_effects import cellpyability_rows, lincs, one_plate, screen, several_plates, table_of
+from tests.statistics.test_effects import (
+    cellpyability_rows,
+    growing,
+    lincs,
+    one_plate,
+    screen,
+    several_plates,
+    table_of,
+)
 
 HOSTILE = '<script>alert("1")</script>$x_{1}$ & \u4e2d\x00 -->'
 Table = dict[str, list[Any]]
@@ -215,6 +223,16 @@ def test_warnings_that_differ_by_p_alone_are_one() -> None:
     text = page(table_of(rows), effects(table_of(rows)))
     assert text.count("(no_dose_response)") == 1
     assert "<strong>curve of one, curve of two:</strong> The response does not depend on the dose, so that" in text
+
+
+def test_growth_rates_have_a_table() -> None:
+    table = growing()
+    found = effects(table)
+    text = page(table, found)
+    assert "<td>drug A</td><td>uM</td><td>0.0775</td><td>0.0816</td>" in text
+    assert "Hafner et al. 2016" in text
+    del table["time0_count"]
+    assert "Growth-rate" not in page(table, effects(table))
 
 
 def test_b_scores_are_never_silent() -> None:
