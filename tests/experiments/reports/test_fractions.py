@@ -96,6 +96,22 @@ def test_shares_of_g1_and_g2(room: Room) -> None:
     assert (g2.mean_control, g2.mean_treated) == pytest.approx((0.3, 0.6), abs=0.05)
 
 
+def test_counts_at_time_0_come_with_the_layout(room: Room) -> None:
+    made = room.make()
+    layout = ["well,condition,dose,dose_unit,control,time0_count", "A01,DMSO,0,uM,negative,"]
+    room.add(made, A01_w1=drawn([6.0] * 20, [150.0] * 20))
+    for column, count in enumerate((19, 17, 12, 8, 6, 6), 2):
+        layout.append(f"A{column:02},drug,{10.0 ** (column - 5):g},uM,,5")
+        room.add(made, **{f"A{column:02}_w1": drawn([6.0] * count, [150.0] * count)})
+    room.store.set_layout(made, room.files.add("\n".join(layout).encode()), "layout.csv", None)
+    room.run(made)
+    found = concluded(room, made, "count")
+    assert found.effects is not None, found.why_no_effects
+    (rate,) = found.effects.endpoints[0].growth_rates
+    assert rate.gr_max == pytest.approx(2 ** (np.log2(6 / 5) / np.log2(20 / 5)) - 1)
+    assert 0.01 < rate.gr50 < 1  # type: ignore[operator]
+
+
 def test_excluded_images_count_for_nothing(room: Room) -> None:
     made = plate(room)
     room.store.exclude(made, Exclusion(None, "B01", None, "scratched", 0.0))
