@@ -21,6 +21,8 @@ export function BlobImage({ path, parameters, alt, className = "" }) {
     };
   }, [path, JSON.stringify(parameters)]);
   if (problem) return html`<span class=${`no-picture ${className}`}>${problem.message}</span>`;
-  if (!url) return html`<span class=${`no-picture ${className}`} role="img" aria-label=${alt}>Loading...</span>`;
+  // Without `alt` it is decoration, which has no name while it loads either.
+  const named = alt ? { role: "img", "aria-label": alt } : {};
+  if (!url) return html`<span class=${`no-picture ${className}`} ...${named}>Loading...</span>`;
   return html`<img class=${className} src=${url} alt=${alt} />`;
 }
