@@ -62,6 +62,14 @@ async def _read_upload(request: Request, ticket: Ticket, form: Form = IMAGE_FORM
     return Upload(image.data, image.filename, mask and mask.data)
 
 
+async def _read_both(request: Request, ticket: Ticket, form: Form, what: str) -> tuple[Upload, bytes]:
+    """The same where the second part is needed too; `what` it is in words."""
+    upload = await _read_upload(request, ticket, form)
+    if upload.mask is None:
+        raise MissingPartError(f"Send the {what} as the part `{form.parts[1]}` beside the part `image`.")
+    return upload, upload.mask
+
+
 # The options are asked for by what reads the body, so that wrong ones are refused before it is read.
 
 
@@ -82,10 +90,7 @@ async def evaluate_request(
     MissingPartError
         There is no mask.
     """
-    upload = await _read_upload(request, ticket)
-    if upload.mask is None:
-        raise MissingPartError("Send the ground truth as the part `mask` beside the part `image`.")
-    return query, upload, upload.mask
+    return query, *await _read_both(request, ticket, IMAGE_FORM, "ground truth")
 
 
 async def measure_request(
@@ -98,10 +103,7 @@ async def measure_request(
     MissingPartError
         There are no labels.
     """
-    upload = await _read_upload(request, ticket, LABELS_FORM)
-    if upload.mask is None:
-        raise MissingPartError("Send the label image as the part `labels` beside the part `image`.")
-    return query, upload, upload.mask
+    return query, *await _read_both(request, ticket, LABELS_FORM, "label image")
 
 
 SegmentRequest = Annotated[tuple[SegmentQuery, Upload], Depends(segment_request)]

@@ -131,7 +131,7 @@ class Engine:
             The disk is full.
         """
         if not self._is_out_of_core(source):
-            data, max_pixels = read_source(source) if isinstance(source, Path) else source, self.limits.max_pixels
+            data = _bytes_of(source)
             start = time.perf_counter()
             planes = self._decode(data, options)
             if channels:
@@ -139,7 +139,7 @@ class Engine:
             decode_ms = milliseconds_since(start) / len(planes)
             return Result(
                 tuple(
-                    segment_plane(self.model, plane, options, filename, max_pixels, {"decode": decode_ms})
+                    segment_plane(self.model, plane, options, filename, self.limits.max_pixels, {"decode": decode_ms})
                     for plane in planes
                 )
             )
@@ -201,7 +201,7 @@ class Engine:
         """
         if self._is_out_of_core(source):
             raise ImageTooLargeError("Of so large an image given nuclei cannot be measured; crop it.")
-        data = read_source(source) if isinstance(source, Path) else source
+        data = _bytes_of(source)
         timing_ms: dict[str, float] = {}
         with timed(timing_ms, "decode"):
             plane = self._with_channels(self._decode(data, options), channels, options)
@@ -226,8 +226,7 @@ class Engine:
         """An image as the network sees it, and people on a screen: `(H, W, 3)` in [0, 1]; see `segment`."""
         if self._is_out_of_core(source):
             raise ImageTooLargeError("Of so large an image there is no picture; crop it.")
-        data = read_source(source) if isinstance(source, Path) else source
-        return self.model.normalise(self._decode(data, options)[0].image)
+        return self.model.normalise(self._decode(_bytes_of(source), options)[0].image)
 
     def preview(self, source: Path, options: SegmentationOptions, folder: Path, max_bytes: int) -> Preview:
         """A plane as people see it on a screen, whether or not it fits into the memory.
@@ -275,11 +274,8 @@ class Engine:
     ) -> DecodedImage:
         if len(planes) != 1:
             raise OptionError("Further channels and given nuclei are those of one page; choose it with page.")
-        others = []
         of_channel = options.model_copy(update={"channel": None, "scene": None})
-        for name, source in channels:
-            data = read_source(source) if isinstance(source, Path) else source
-            others.append((name, self._decode(data, of_channel)[0]))
+        others = [(name, self._decode(_bytes_of(source), of_channel)[0]) for name, source in channels]
         return add_channels(planes[0], others) if others else planes[0]
 
     def evaluate(self, result: Result, mask: bytes) -> Evaluation:
@@ -299,8 +295,7 @@ class Engine:
         if self._is_out_of_core(source):
             n_pixels = tiff_pixels(source)
             return n_pixels if n_pixels <= self.limits.max_out_of_core_pixels else 0
-        data = read_source(source) if isinstance(source, Path) else source
-        n_pixels = claimed_pixels(data, options.page, self.limits.max_pixels)
+        n_pixels = claimed_pixels(_bytes_of(source), options.page, self.limits.max_pixels)
         return n_predicted(n_pixels, options, claimed_scale(options))
 
     def close(self) -> None:
@@ -315,3 +310,7 @@ class Engine:
     def _is_out_of_core(self, source: bytes | Path) -> bool:
         is_file = isinstance(source, bytes) or source.is_file()
         return is_file and tiff_pixels(source) > self.limits.max_pixels
+
+
+def _bytes_of(source: bytes | Path) -> bytes:
+    return read_source(source) if isinstance(source, Path) else source

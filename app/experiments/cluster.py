@@ -198,8 +198,7 @@ class Cluster:
             return self._lost(begun.worker, has_died=error is not None)
         del self._begun[key]
         logger.error("%r", begun.job.image, exc_info=error)
-        said = f"Karyometer made an error ({type(error).__name__}); please report what its worker wrote."
-        return [Ended(begun.job, Outcome(None, "internal_error", said))]
+        return [Ended(begun.job, Outcome.of_mistake(error))]
 
     def _lost(self, worker: str, *, has_died: bool) -> list[Ended]:
         """What a worker was to do that has gone: where it died, it was measuring the first of its jobs."""

@@ -13,6 +13,7 @@ from app.experiments.stored import StoredResult
 from app.experiments.worker import Maker
 from app.options import SegmentationOptions
 
+_NO_EXPERIMENT = "There is no such experiment; GET /experiments lists yours."
 _PLACES = (
     images.c.plate,
     func.length(images.c.well),
@@ -29,7 +30,7 @@ def find_experiment(connection: Connection, experiment_id: str, owner: str | Non
     """The row of one experiment, of that owner if one is given; see `app.experiments.store.Store.experiment`."""
     row = connection.execute(select(experiments).where(experiments.c.id == experiment_id)).one_or_none()
     if row is None or owner not in (None, row.owner):
-        raise NoSuchError("There is no such experiment; GET /experiments lists yours.")
+        raise NoSuchError(_NO_EXPERIMENT)
     return as_experiment(row)
 
 
@@ -50,7 +51,7 @@ def change(connection: Connection, experiment_id: str, **values: Any) -> None:
     """Change an experiment, and note when."""
     mine = experiments.c.id == experiment_id
     if not connection.execute(update(experiments).where(mine).values(values | {"changed": time.time()})).rowcount:
-        raise NoSuchError("There is no such experiment; GET /experiments lists yours.")
+        raise NoSuchError(_NO_EXPERIMENT)
 
 
 def revise(connection: Connection, experiment_id: str, **values: Any) -> None:

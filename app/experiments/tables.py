@@ -127,7 +127,7 @@ class Tables:
         if image.result is None:
             return row | {"count": None}
         record = image.result.record
-        codes = sorted({warning["code"] for warning in record["warnings"]})
+        codes = _warning_codes(record)
         summary = summary_row(PageRecord(warnings=tuple(codes), **_kept(record)))
         height_um, width_um, median_px = (
             summary[name] for name in ("pixel_height_um", "pixel_width_um", "area_median_px")
@@ -226,9 +226,11 @@ class Tables:
         assert image.result is not None  # noqa: S101
         table = parquet.ParquetFile(io.BytesIO(self.store.files.read(image.result.nuclei_sha256))).read()
         table = table.replace_schema_metadata(None)
-        record = image.result.record
-        codes = sorted({warning["code"] for warning in record["warnings"]})
-        told = {"warnings": " ".join(codes), "model": self.experiment.maker.model, "result": image.key}
+        told = {
+            "warnings": " ".join(_warning_codes(image.result.record)),
+            "model": self.experiment.maker.model,
+            "result": image.key,
+        }
         known = {name: table.column(name) for name in table.column_names}
         constant = self._place(image) | told
         columns = [
@@ -265,6 +267,10 @@ def _metadata_name(column: str) -> str:
     """What a column of the layout is called in our tables, which have columns of their own."""
     is_ours = column in _OURS or column.startswith(("n_", "count", "bbox_", "centroid_", "axis_", *_ENDPOINTS))
     return f"metadata_{column}" if is_ours else column
+
+
+def _warning_codes(record: Mapping[str, Any]) -> list[str]:
+    return sorted({warning["code"] for warning in record["warnings"]})
 
 
 def _kept(record: Mapping[str, Any]) -> Row:

@@ -93,6 +93,12 @@ class Outcome:
     error_code: str | None = None
     error: str | None = None
 
+    @classmethod
+    def of_mistake(cls, exc: BaseException) -> "Outcome":
+        """Of what nobody foresaw."""
+        said = f"Karyometer made an error ({type(exc).__name__}); please report what its worker wrote."
+        return cls(None, "internal_error", said)
+
 
 class ClusterLostError(Exception):
     """The scheduler does not answer; all jobs that were begun are lost."""
@@ -137,8 +143,7 @@ class Worker:
         except Exception as exc:
             # As in the service, what nobody foresaw ends one image's work and not that of all others.
             logger.exception("%r", job.image)
-            said = f"Karyometer made an error ({type(exc).__name__}); please report what its worker wrote."
-            return Outcome(None, "internal_error", said)
+            return Outcome.of_mistake(exc)
 
     def _result(self, job: Job) -> StoredResult:
         if Maker.of(self._engine.model) != job.maker:
