@@ -287,7 +287,7 @@ LOGIC = {
     "its place": ("wells.js", "m.placeOf('AF48')", {"row": 31, "column": 47}),
     "no well": ("wells.js", "m.placeOf('A123')", None),
     "the smallest usual plate": ("wells.js", "m.plateSize(['A01', 'H12', 'P01'])", [16, 24]),
-    "cells with commas": ("layout_csv.js", "m.csvOf(['a', 'b'], [{a: 'x,\"y\"', b: null}])", 'a,b\n"x,""y""",\n'),
+    "cells with commas": ("../csv.js", "m.csvOf(['a', 'b'], [{a: 'x,\"y\"', b: null}])", 'a,b\n"x,""y""",\n'),
     "a layout of a table": (
         "layout_csv.js",
         "m.layoutOf([{plate: null, well: 'A01', condition: 'c', dose: 0, site: '1', n_images: 2, count: 5}, "

@@ -1,6 +1,6 @@
 // Report, tables, and the commands that give the same.
 import { address, ask, key, pathOf } from "../api.js";
-import { quoted } from "../images/commands.js";
+import { Copy, quoted } from "../images/commands.js";
 import { html, useState } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { saveAsked } from "../save.js";
@@ -91,16 +91,12 @@ export function ReportButtons({ status, asked }) {
   `;
 }
 
-function Command({ text }) {
-  const [isCopied, setCopied] = useState(false);
-  const copy = () => navigator.clipboard.writeText(text).then(() => setCopied(true));
-  return html`
-    <div class="command">
-      <pre tabindex="0" aria-label="Command">${text}</pre>
-      ${navigator.clipboard && html`<button type="button" onClick=${copy}>${isCopied ? "Copied" : "Copy"}</button>`}
-    </div>
-  `;
-}
+const Command = ({ text }) => html`
+  <div class="command">
+    <pre tabindex="0" aria-label="Command">${text}</pre>
+    <${Copy} text=${text} />
+  </div>
+`;
 
 /** `karyometer experiment` with this experiment's options. */
 export function experimentLine({ options, nuclear_channel: channel, layout }) {

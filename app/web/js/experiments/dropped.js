@@ -1,5 +1,5 @@
 // Files that were dropped or chosen, with their folders.
-import { useEffect, useRef, useState } from "../preact.js";
+import { useDrop } from "../dropped.js";
 
 /**
  * The files of a drop, those in folders too.
@@ -13,25 +13,8 @@ function droppedFiles(transfer) {
   return Promise.all(entries.filter(Boolean).map(filesOf)).then((found) => found.flat());
 }
 
-/** Take what is dropped anywhere on the page; whether something is held over it. */
-export function useDroppedFiles(take) {
-  const [isOver, setOver] = useState(false);
-  const latest = useRef(take);
-  latest.current = take;
-  useEffect(() => {
-    const abort = new AbortController();
-    const on = (name, listener) => addEventListener(name, listener, { signal: abort.signal });
-    on("dragover", (event) => (event.preventDefault(), setOver(true)));
-    on("dragleave", (event) => event.relatedTarget === null && setOver(false));
-    on("drop", (event) => {
-      event.preventDefault();
-      setOver(false);
-      droppedFiles(event.dataTransfer).then(latest.current);
-    });
-    return () => abort.abort();
-  }, []);
-  return isOver;
-}
+/** Take the files that are dropped anywhere on the page; whether some are held over it. */
+export const useDroppedFiles = (take) => useDrop((transfer) => droppedFiles(transfer).then(take));
 
 /** The files of an input, which may have taken a folder. */
 export const chosenFiles = (input) =>

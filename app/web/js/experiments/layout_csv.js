@@ -1,14 +1,10 @@
 // Layouts as text: what each well got.
-import { field } from "../images/csv.js";
+import { csvOf } from "../csv.js";
 import { plateSize, wellName } from "./wells.js";
 
 const COLUMNS = ["plate", "well", "condition", "dose", "dose_unit", "replicate", "control"];
 // The first column of the table of wells that the layout does not say.
 const MEASURED = "n_images";
-
-/** Rows as CSV. */
-export const csvOf = (columns, rows) =>
-  [columns, ...rows.map((row) => columns.map((name) => row[name]))].map((line) => `${line.map(field).join(",")}\n`).join("");
 
 /** The layout of a table of wells, with all columns that it has; wells without a condition have no line. */
 export function layoutOf(wells) {

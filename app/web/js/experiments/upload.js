@@ -1,6 +1,7 @@
 // Files on their way to an experiment: some at a time, tried again when the service is full. They go on while other
 // views are seen, so they belong to the page and not to a view.
 import { pathOf, send } from "../api.js";
+import { patiently } from "../patience.js";
 import { useEffect, useState } from "../preact.js";
 
 const AT_ONCE = 2;
@@ -100,24 +101,18 @@ class Upload {
       this.sent.set(batch, Math.min(bytes, sizeOf(batch)));
       this.change({ sentBytes: [...this.sent.values()].reduce((sum, one) => sum + one, 0), told: null });
     };
-    for (;;) {
-      try {
-        return (await send("POST", pathOf("experiments", this.id, "images"), body, { onSent, signal: this.abort.signal })).files;
-      } catch (problem) {
-        if (problem.name === "AbortError") return [];
-        if (!LATER.includes(problem.status)) return refused(batch, problem);
-        await this.wait(problem);
-      }
+    const { signal } = this.abort;
+    const onWait = (problem, seconds) => this.change({ told: `${problem.message} It is tried again in ${seconds} s.` });
+    try {
+      const answer = await patiently(
+        () => send("POST", pathOf("experiments", this.id, "images"), body, { onSent, signal }),
+        signal,
+        { statuses: LATER, tries: Infinity, waitS: AGAIN_S, onWait },
+      );
+      return answer.files;
+    } catch (problem) {
+      return problem.name === "AbortError" ? [] : refused(batch, problem);
     }
-  }
-
-  async wait(problem) {
-    const seconds = problem.retryAfter ?? AGAIN_S;
-    this.change({ told: `${problem.message} It is tried again in ${seconds} s.` });
-    await new Promise((resolve) => {
-      const timer = setTimeout(resolve, 1000 * seconds);
-      this.abort.signal.addEventListener("abort", () => resolve(clearTimeout(timer)));
-    });
   }
 }
 

@@ -44,12 +44,13 @@ export function Commands({ item, options }) {
   `;
 }
 
-function Copy({ text }) {
+/** A button that copies a text. */
+export function Copy({ text }) {
   const [isDone, setDone] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(text);
     setDone(true);
   };
   // Browsers give pages a clipboard only where nobody can listen.
-  return navigator.clipboard ? html`<button onClick=${copy}>${isDone ? "Copied" : "Copy"}</button>` : null;
+  return navigator.clipboard ? html`<button type="button" onClick=${copy}>${isDone ? "Copied" : "Copy"}</button>` : null;
 }

@@ -1,5 +1,6 @@
 // How images come in: dropped, chosen, pasted, or a sample.
-import { html, useEffect, useState } from "../preact.js";
+import { useDrop } from "../dropped.js";
+import { html, useEffect } from "../preact.js";
 
 export const SAMPLES = {
   fluorescence: { title: "Nuclei in fluorescence", file: "fluorescence.tif", truth: "fluorescence_labels.png" },
@@ -14,26 +15,13 @@ export async function sampleFile(name) {
 
 /** Files that are dropped or pasted anywhere on the page. */
 export function useDroppedFiles(onFiles) {
-  const [isOver, setOver] = useState(false);
+  const take = ({ files }) => files.length && onFiles([...files]);
   useEffect(() => {
-    const over = (event) => {
-      if (![...event.dataTransfer.types].includes("Files")) return;
-      event.preventDefault();
-      setOver(true);
-    };
-    const out = (event) => event.relatedTarget === null && setOver(false);
-    const drop = (event) => {
-      setOver(false);
-      if (event.defaultPrevented) return;
-      event.preventDefault();
-      if (event.dataTransfer.files.length) onFiles([...event.dataTransfer.files]);
-    };
-    const paste = (event) => event.clipboardData.files.length && onFiles([...event.clipboardData.files]);
-    const heard = { dragover: over, dragleave: out, drop, paste };
-    for (const [name, hear] of Object.entries(heard)) addEventListener(name, hear);
-    return () => Object.entries(heard).forEach(([name, hear]) => removeEventListener(name, hear));
+    const paste = (event) => take(event.clipboardData);
+    addEventListener("paste", paste);
+    return () => removeEventListener("paste", paste);
   }, [onFiles]);
-  return isOver;
+  return useDrop(take);
 }
 
 /** A button that chooses files. */

@@ -1,7 +1,7 @@
 // The images that were given: two are measured at a time, the others wait.
 import { foundOf, measuredAnew } from "./found.js";
 import { writeLabels } from "./labels_tiff.js";
-import { patiently } from "./patience.js";
+import { patiently } from "../patience.js";
 import { lookedAt, measure, segment } from "./service.js";
 
 const AT_ONCE = 2;
@@ -105,7 +105,10 @@ export class Queue extends EventTarget {
   }
 
   async #outcome(item, signal) {
-    const busy = (isBusy) => this.set(item, { state: isBusy ? "busy" : "measuring" });
+    const busy = {
+      onWait: () => this.set(item, { state: "busy" }),
+      onGoOn: () => this.set(item, { state: "measuring" }),
+    };
     try {
       // The picture first: measuring may take long.
       await item.looked?.answer.catch(() => {});

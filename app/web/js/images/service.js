@@ -1,6 +1,6 @@
 // What this view asks of the service about one image.
 import { address, ask, askJson } from "../api.js";
-import { patiently } from "./patience.js";
+import { patiently } from "../patience.js";
 
 /** The options of `POST /segment` that the page offers. */
 export const OPTIONS = [
