@@ -15,7 +15,7 @@ from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.api.meter import Meter
-from app.api.schemas import MEDIA_TYPES, Format, Include
+from app.api.query_schemas import MEDIA_TYPES, Format, Include
 from app.engine.result import Evaluation, PlaneResult, Result
 from app.export.description import image_info, matches, nuclei_rows, polygons
 from app.export.formats import FILE_FORMATS, FileFormat, Measured, encode, write
@@ -51,7 +51,7 @@ def result_answer(
     result, image
         Of these bytes.
     file_format, include
-        See `app.api.schemas.SegmentQuery`.
+        See `app.api.query_schemas.SegmentQuery`.
     of_mask
         What was assumed of a mask, or of labels, that came with the image.
     evaluation

@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Query, Request
 
 from app.api.admission import Ticket, TicketDependency
-from app.api.schemas import EvaluateQuery, MeasureQuery, SegmentQuery
+from app.api.query_schemas import EvaluateQuery, MeasureQuery, SegmentQuery
 from app.api.uploads import Form, read_form
 from app.engine.engine import Engine
 from app.errors import MissingPartError, NotReadyError

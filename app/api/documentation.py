@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api.problems import ANSWERS, MEDIA_TYPE
-from app.api.schemas import MEDIA_TYPES, CocoFile, Problem
+from app.api.query_schemas import MEDIA_TYPES
+from app.api.schemas import CocoFile, Problem
 from app.reading.decode import FORMATS
 
 # Made by `python -m benchmarks.examples`.

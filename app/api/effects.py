@@ -9,7 +9,7 @@ from app.api.admission import TicketDependency
 from app.api.answers import JsonResponse
 from app.api.documentation import PROBLEMS, table_body
 from app.api.effects_schema import EffectsResponse
-from app.api.schemas import EffectsQuery
+from app.api.query_schemas import EffectsQuery
 from app.api.uploads import Form, read_form
 from app.experiments.reports.measurements import read_measurements
 from app.experiments.reports.report_text import answered

@@ -9,7 +9,8 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import EngineDependency, EvaluateRequest, pixels_to_segment
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.schemas import EvaluateQuery, EvaluateResponse
+from app.api.query_schemas import EvaluateQuery
+from app.api.schemas import EvaluateResponse
 from app.engine.engine import Engine
 
 router = APIRouter(tags=["measure"])

@@ -10,7 +10,7 @@ from app.api.documentation import PROBLEMS
 from app.api.effects import MOST_COMPARISONS, effect_options
 from app.api.effects_schema import EffectsResponse
 from app.api.experiment_state import MineDependency, StoreDependency
-from app.api.schemas import ExperimentEffectsQuery
+from app.api.query_schemas import ExperimentEffectsQuery
 from app.engine.engine import Engine
 from app.errors import TableError
 from app.experiments.reports.conclusion import Look, conclude, shown_images

@@ -15,7 +15,8 @@ from app.api.experiment_effects import looking
 from app.api.experiment_schemas import ImageList
 from app.api.experiment_state import MineDependency, OwnerDependency, StoreDependency
 from app.api.previews import PreviewsDependency, drawn, preview_info
-from app.api.schemas import MEDIA_TYPES, Format, Include, PlaneQuery, PreviewInfo, SegmentResponse
+from app.api.query_schemas import MEDIA_TYPES, Format, Include, PlaneQuery
+from app.api.schemas import PreviewInfo, SegmentResponse
 from app.engine.engine import Engine
 from app.errors import ConflictError
 from app.experiments.experiment import Experiment, Image

@@ -10,7 +10,8 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import EngineDependency, MeasureRequest, Upload, pixels_to_segment
 from app.api.documentation import PROBLEMS, result_responses, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.schemas import MeasureQuery, SegmentResponse
+from app.api.query_schemas import MeasureQuery
+from app.api.schemas import SegmentResponse
 from app.engine.engine import Engine
 from app.engine.result import Result
 

@@ -16,7 +16,8 @@ from app.api.dependencies import EngineDependency
 from app.api.documentation import PROBLEMS, upload_body
 from app.api.experiment_state import OwnerDependency
 from app.api.preview_store import Place, PreviewStore
-from app.api.schemas import PlaneQuery, PreviewInfo
+from app.api.query_schemas import PlaneQuery
+from app.api.schemas import PreviewInfo
 from app.api.uploads import Form, read_form
 from app.engine.engine import Engine
 from app.engine.preview import TILE_PX, Preview

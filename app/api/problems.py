@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from app import errors
-from app.api.schemas import ExperimentEffectsQuery, MeasureQuery, SegmentQuery
+from app.api.query_schemas import ExperimentEffectsQuery, MeasureQuery, SegmentQuery
 from app.logs import RequestRecord, request_record
 from app.settings import Settings
 

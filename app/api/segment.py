@@ -10,7 +10,8 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import EngineDependency, SegmentRequest, Upload, pixels_to_segment
 from app.api.documentation import PROBLEMS, result_responses, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.schemas import SegmentQuery, SegmentResponse, StackResponse
+from app.api.query_schemas import SegmentQuery
+from app.api.schemas import SegmentResponse, StackResponse
 from app.engine.engine import Engine
 from app.errors import OptionError
 from app.export.formats import needs_whole
