@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from app.main import create_app
 from app.settings import Settings
 from tests import fakes
 from tests.client import TestClient
+
+# Of processes that tests start; below a test's own folder its path is too long for a socket.
+get_temp_dir()
 
 # Tests time nothing: these machines are noisy.
 hypothesis_settings.register_profile("untimed", deadline=None)

@@ -8,11 +8,13 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -24,6 +26,10 @@ from app.temporary import NO_TEMPORARY_FOLDER
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _START_S = 60
+# A socket's path may have 107 bytes, and `multiprocessing` calls its own "/listener-" and eight letters.
+_MAX_SOCKET_FOLDER_BYTES = 107 - 18
+# What a process that was killed takes to be gone.
+_DYING_S = 0.5
 # Forked from a process that has never run a thread, as this one will.
 _CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -48,9 +54,16 @@ class DecodeProcesses:
         _CONTEXT.set_forkserver_preload(["app.reading.decode", *installed_readers()])
         self._max_seconds = max_seconds
         try:
+            of_sockets = get_temp_dir()
             self._temporary = tempfile.TemporaryDirectory(prefix="karyometer-")
         except OSError as exc:
             raise SettingsError(NO_TEMPORARY_FOLDER) from exc
+        if len(bytes(Path(of_sockets))) > _MAX_SOCKET_FOLDER_BYTES:
+            self._temporary.cleanup()
+            raise SettingsError(
+                f"The folder for temporary files, {tempfile.gettempdir()}, has too long a path for sockets; set TMPDIR "
+                "to a shorter one."
+            )
         folders = (Path(self._temporary.name) / str(number) for number in range(n_processes))
         self._processes = [_Process(max_bytes, folder) for folder in folders]
         self._idle: queue.Queue[_Process] = queue.Queue()
@@ -145,12 +158,12 @@ class _Process:
         """
         try:
             self._folder.mkdir()
-            self._connection, theirs = _CONTEXT.Pipe()
-            of_child = (theirs, self._max_bytes, str(self._folder))
-            process = _CONTEXT.Process(target=_serve, args=of_child, daemon=True)
-            with _nothing_to_import():
-                process.start()
-            theirs.close()
+            try:
+                process = self._forked()
+            except (OSError, EOFError):
+                # The server that forks is replaced only when the one that was killed is gone.
+                time.sleep(_DYING_S)
+                process = self._forked()
         except (OSError, EOFError) as exc:
             self._clear()
             raise NotReadyError(
@@ -158,6 +171,13 @@ class _Process:
                 "room for processes and temporary files."
             ) from exc
         self._process, self._has_started = process, False
+
+    def _forked(self) -> ForkServerProcess:
+        self._connection, theirs = _CONTEXT.Pipe()
+        with theirs, _nothing_to_import():
+            process = _CONTEXT.Process(target=_serve, args=(theirs, self._max_bytes, str(self._folder)), daemon=True)
+            process.start()
+        return process
 
     def end(self) -> None:
         """Kill it: it holds nothing that would have to be kept."""

@@ -1,7 +1,10 @@
 import errno
 import io
+import os
+import signal
 import time
 from collections.abc import Iterator
+from multiprocessing import current_process, forkserver
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +77,23 @@ def test_a_folder_that_cannot_be_written_to_stops_the_start_in_one_sentence(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     with pytest.raises(SettingsError, match=r"set TMPDIR to one that can, and has room\.$"):
         DecodeProcesses(1, 2**30, 5)
+
+
+def test_too_long_a_path_for_sockets_stops_the_start_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(current_process()._config, "tempdir", "/" + 90 * "a")  # type: ignore[attr-defined]
+    with pytest.raises(SettingsError, match="set TMPDIR to a shorter one"):
+        DecodeProcesses(1, 2**30, 5)
+
+
+def test_decoders_are_replaced_though_the_server_that_forks_them_was_killed(decoders: DecodeProcesses) -> None:
+    for _ in range(5):
+        server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        for process in decoders._processes:
+            if process._process:
+                process._process.kill()
+        assert decoders.call(len, b"four") == 4
 
 
 def test_what_cannot_be_started_anew_is_told_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
