@@ -4,11 +4,11 @@ import base64
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import orjson
 from fastapi import Response
@@ -23,6 +23,7 @@ from app.reading.memmap import disk_full_told
 from app.reading.warnings import ImageWarning
 
 _CHUNK_BYTES = 2**20
+_Format = TypeVar("_Format", bound=str)
 
 
 class JsonResponse(JSONResponse):
@@ -111,12 +112,12 @@ def _body(
     return body | {"provenance": provenance(plane, encode=meter.encoded(start))}
 
 
-def preferred_format(accept: str) -> Format:
-    """The format that an Accept header likes best (RFC 9110, 12.5.1); JSON first among equals, and where it likes none.
+def preferred_format(accept: str, media_types: Mapping[_Format, str]) -> _Format:
+    """The format that an Accept header likes best (RFC 9110, 12.5.1); the first among equals, and where it likes none.
 
     Examples
     --------
-    >>> preferred_format("text/html, image/tiff;q=0.8, */*;q=0.1")
+    >>> preferred_format("text/html, image/tiff;q=0.8, */*;q=0.1", {"json": "application/json", "labels": "image/tiff"})
     'labels'
     """
     weights: dict[str, float] = {}
@@ -129,8 +130,7 @@ def preferred_format(accept: str) -> Format:
         ranges = (media_type, media_type.partition("/")[0] + "/*", "*/*")
         return next((weights[media_range] for media_range in ranges if media_range in weights), 0)
 
-    best = max(MEDIA_TYPES, key=lambda name: weight(MEDIA_TYPES[name]))
-    return best if weight(MEDIA_TYPES[best]) > 0 else "json"
+    return max(media_types, key=lambda name: weight(media_types[name]))
 
 
 def included(plane: Measured, name: Include) -> Any:

@@ -32,7 +32,6 @@ from app.export.formats import FILE_FORMATS
 router = APIRouter(prefix="/experiments/{experiment_id}", tags=["experiments"])
 
 _THUMBNAIL_PX = 256
-_PREFERRED: dict[str, TableFormat] = {media_type: name for name, media_type in TABLE_TYPES.items()}
 
 
 @router.get("/images", summary="What has become of its images", response_model=ImageList, responses=PROBLEMS)
@@ -144,9 +143,7 @@ def table(
     accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
 ) -> StreamingResponse:
     """`nuclei`, `images`, `wells` or `conditions`, of what is measured by now; as long as it may be."""
-    asked = [media_range.partition(";")[0].strip().lower() for media_range in accept.split(",")]
-    preferred = next((_PREFERRED[one] for one in asked if one in _PREFERRED), None)
-    chosen: TableFormat = wanted or preferred or "csv"
+    chosen = wanted or answers.preferred_format(accept, TABLE_TYPES)
     tables = Tables(store, mine, names)
     parts = _begun(render(chosen, *tables.batches(table), tables.provenance))
     filename = f"{table}.{chosen}"

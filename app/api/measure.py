@@ -10,7 +10,7 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import EngineDependency, MeasureRequest, Upload, pixels_to_segment
 from app.api.documentation import PROBLEMS, result_responses, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.query_schemas import MeasureQuery
+from app.api.query_schemas import MEDIA_TYPES, MeasureQuery
 from app.api.schemas import SegmentResponse
 from app.engine.engine import Engine
 from app.engine.result import Result
@@ -53,5 +53,5 @@ def _answer(meter: Meter, upload: Upload, labels: bytes, query: MeasureQuery, en
     plane = engine.measure(upload.image, truth.labels, query.options, upload.filename, corrected_from=corrected_from)
     result = Result((plane,))
     meter.measured(result)
-    file_format = query.format or answers.preferred_format(accept)
+    file_format = query.format or answers.preferred_format(accept, MEDIA_TYPES)
     return answers.result_answer(meter, result, upload.image, file_format, query.include, truth.warnings)

@@ -10,7 +10,7 @@ from app.api.admission import TicketDependency
 from app.api.dependencies import EngineDependency, SegmentRequest, Upload, pixels_to_segment
 from app.api.documentation import PROBLEMS, result_responses, upload_body
 from app.api.meter import Meter, MeterDependency
-from app.api.query_schemas import SegmentQuery
+from app.api.query_schemas import MEDIA_TYPES, SegmentQuery
 from app.api.schemas import SegmentResponse, StackResponse
 from app.engine.engine import Engine
 from app.errors import OptionError
@@ -45,7 +45,7 @@ async def segment(
 
 
 def _answer(meter: Meter, upload: Upload, query: SegmentQuery, engine: Engine, accept: str) -> Response:
-    file_format = query.format or answers.preferred_format(accept)
+    file_format = query.format or answers.preferred_format(accept, MEDIA_TYPES)
     if upload.mask is not None and (file_format != "json" or query.page == "all"):
         raise OptionError("The scores of a mask come as JSON, for one page; ask for that, or leave the mask out.")
     parts = [name for name in query.include if name != "matches"]

@@ -125,10 +125,11 @@ def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> Endpoi
     results = compared(wells, values, options.replicate, options.block)
     curves = condition_curves(wells, values)
     grown, not_grown = growth_rates(wells, values) if endpoint == COUNT and wells.are_amounts else ((), ())
-    n_tested = sum(result.comparison.difference.standard_error is not None for result in results)
+    n_tested = max(sum(result.comparison.difference.standard_error is not None for result in results), 1)
+    is_bounded = bool((values[np.isfinite(values)] >= 0).all())
     return EndpointEffects(
         endpoint=endpoint,
-        comparisons=tuple(_effect(result, wells, options.test, max(n_tested, 1)) for result in results),
+        comparisons=tuple(_effect(one, wells, options.test, n_tested, is_bounded=is_bounded) for one in results),
         curves=curves.curves,
         ec50_ratios=curves.ratios,
         growth_rates=grown,
@@ -137,7 +138,7 @@ def _endpoint(wells: WellTable, endpoint: str, options: EffectOptions) -> Endpoi
     )
 
 
-def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) -> ConditionEffect:
+def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int, *, is_bounded: bool) -> ConditionEffect:
     comparison = result.comparison
     estimate, p_value = comparison.difference, comparison.p_value
     interval = estimate.confidence_interval()
@@ -158,7 +159,7 @@ def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) 
         difference=estimate.value,
         difference_interval=interval,
         change_percent=_percent(estimate.value, comparison.mean_control),
-        change_percent_interval=interval and Interval(*(_percent(end, comparison.mean_control) for end in interval)),
+        change_percent_interval=interval and _percent_interval(interval, comparison.mean_control, is_bounded),
         ratio=comparison.ratio.value if comparison.ratio else None,
         ratio_interval=comparison.ratio.confidence_interval() if comparison.ratio else None,
         test=comparison.method,
@@ -179,6 +180,12 @@ def _effect(result: Compared, wells: WellTable, test: Test, n_comparisons: int) 
 
 def _percent(difference: float | None, control: float) -> float | None:
     return 100 / control * difference if difference is not None and control > 0 else None
+
+
+def _percent_interval(differences: Interval, control: float, is_bounded: bool) -> Interval:
+    """No less than -100 where no value can be below 0: what is impossible takes nothing from the coverage."""
+    ends = (_percent(end, control) for end in differences)
+    return Interval(*(max(end, -100.0) if end is not None and is_bounded else end for end in ends))
 
 
 def _without_ratios(effect: ConditionEffect) -> ConditionEffect:

@@ -27,7 +27,8 @@ class ConditionEffect:
     difference, difference_interval
         Of the means, and its 95 % interval; of several comparisons with one control a simultaneous one.
     change_percent, change_percent_interval
-        The same in percent of the control's mean; None where that is not above 0, and of B-scores.
+        The same in percent of the control's mean, not below -100 where no value is below 0; None where the control's
+        mean is not above 0, and of B-scores.
     ratio, ratio_interval
         Of geometric means, its interval symmetric on the logarithm.
     test

@@ -17,7 +17,7 @@ from app.statistics.well_table import WellTable
 
 Mask = NDArray[np.bool_]
 PERCENTS = (10.0, 50.0, 90.0)
-# So many curves have six pairs; of more each is compared with one.
+# So many curves have six pairs; of more each is compared with that of a positive control.
 _MOST_IN_PAIRS = 4
 _MOST_RATIOS = 24
 _MOST_NAMED = 3
@@ -49,8 +49,7 @@ def condition_curves(wells: WellTable, values: Values) -> TableCurves:
     """A curve of every condition with enough doses, compared in pairs; a warning names those with too few of several.
 
     Controls enter each curve as dose 0: those of the same plates. Where these are several plates, responses are taken
-    relative to the mean of their plate's controls. Of many curves each is compared with that of a positive control, or
-    else with the first by name.
+    relative to the mean of their plate's controls. Of many curves each is compared with that of a positive control.
     """
     found, too_few = [], []
     for condition in np.unique(wells.condition[wells.dose > 0]).tolist():
@@ -77,7 +76,13 @@ def _ratios(
     pairs: list[tuple[_Fitted, _Fitted]] = list(combinations(fitted, 2))
     warnings = []
     if len(fitted) > _MOST_IN_PAIRS:
-        reference = next((one for one in fitted if one.told.condition in positive), fitted[0])
+        reference = next((one for one in fitted if one.told.condition in positive), None)
+        if reference is None:
+            said = (
+                f"The EC50 of {len(fitted)} curves were not compared, because none is that of a positive control. Mark "
+                f"one, or send a table of at most {_MOST_IN_PAIRS} conditions."
+            )
+            return (), (StatisticsWarning("curves_not_compared", said),)
         clearest = sorted((one for one in fitted if one is not reference), key=lambda one: one.told.effect_p_value)
         pairs = [(reference, one) for one in fitted if one in clearest[:_MOST_RATIOS]]
         if len(clearest) > _MOST_RATIOS:

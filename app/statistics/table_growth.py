@@ -5,7 +5,7 @@ import numpy as np
 from app.errors import TableError
 from app.statistics.aggregate import Values, mean_of
 from app.statistics.dose_response import FEWEST_DOSES
-from app.statistics.growth_rate import growth_rate, growth_rate_metrics
+from app.statistics.growth_rate import GrowthRateMetrics, growth_rate, growth_rate_metrics
 from app.statistics.results import StatisticsWarning
 from app.statistics.schema import GrowthRate
 from app.statistics.table_curves import Mask, controls_of, replicate_means, treated_of
@@ -23,13 +23,24 @@ def growth_rates(wells: WellTable, counts: Values) -> tuple[tuple[GrowthRate, ..
         if np.unique(wells.dose[treated & (wells.dose > 0)]).size < FEWEST_DOSES:
             continue
         try:
-            found.append(_metrics(wells, counts, condition, treated))
+            found.append(_told(wells, counts, condition, treated))
         except TableError as exc:
             warnings.append(StatisticsWarning("growth_rate_not_told", f"{condition} has no GR metrics: {exc}"))
     return tuple(found), tuple(warnings)
 
 
-def _metrics(wells: WellTable, counts: Values, condition: str, treated: Mask) -> GrowthRate:
+def fitted_growth_rate(wells: WellTable, counts: Values, condition: str) -> GrowthRateMetrics:
+    """The metrics and their fit, for plots.
+
+    Raises
+    ------
+    TableError
+        There are none.
+    """
+    return _fit(wells, counts, condition, treated_of(wells, counts, condition) & np.isfinite(wells.time_zero))
+
+
+def _fit(wells: WellTable, counts: Values, condition: str, treated: Mask) -> GrowthRateMetrics:
     names, plate_of = np.unique(wells.plate, return_inverse=True)
     control = controls_of(wells, counts, condition, treated)
     controls = mean_of(np.where(control, counts, np.nan), plate_of, names.size)[plate_of]
@@ -38,11 +49,15 @@ def _metrics(wells: WellTable, counts: Values, condition: str, treated: Mask) ->
         raise TableError("No plate holds both it and its control.")
     rates = growth_rate(counts[used], controls[used], wells.time_zero[used])
     dose, response = replicate_means(wells, used, wells.dose[used], rates)
-    metrics = growth_rate_metrics(dose, response)
+    return growth_rate_metrics(dose, response)
+
+
+def _told(wells: WellTable, counts: Values, condition: str, treated: Mask) -> GrowthRate:
+    metrics = _fit(wells, counts, condition, treated)
     return GrowthRate(
         condition=condition,
         dose_unit=str(wells.unit[treated][0]) or None,
-        n_responses=response.size,
+        n_responses=metrics.curve.n_responses,
         gr50=metrics.gr50,
         gec50=metrics.gec50,
         gec50_interval=metrics.gec50_interval,

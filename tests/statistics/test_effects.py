@@ -102,6 +102,23 @@ def test_two_groups_on_a_plate() -> None:
     assert effect.warnings == ()
 
 
+def test_no_change_falls_below_all_that_there_is() -> None:
+    killed = {"DMSO": [100.0, 130.0, 70.0], "drug": [4.0, 0.0, 2.0]}
+    effect = only_effect(one_plate(**killed))
+    low, high = effect.change_percent_interval or (None, None)
+    assert low == -100
+    assert high is not None
+    assert -98 < high < 0
+    assert effect.difference_interval is not None
+    assert effect.difference_interval.low is not None
+    assert effect.difference_interval.low < -effect.mean_control
+    # What can be below 0 can.
+    below = only_effect(one_plate(**{**killed, "drug": [4.0, -4.0, 2.0]})).change_percent_interval
+    assert below is not None
+    assert below.low is not None
+    assert below.low < -100
+
+
 def test_every_answer_has_a_power_note() -> None:
     effect = only_effect(one_plate(DMSO=[92.0, 100, 108], drug=[92.0, 100, 108]))
     assert effect.power is not None
@@ -206,16 +223,25 @@ def test_few_curves_are_compared_in_pairs_and_many_with_the_positive_control() -
     assert [one.ratio for one in three[:2]] == pytest.approx([3, 1], rel=0.3)
     assert [one.p_adjusted for one in three] == adjust([one.p_value for one in three])
     assert three[0].p_adjusted < 1e-6 < three[1].p_value
-    many = several_curves(dict.fromkeys("abcde", 1.0))
-    assert {one.reference for one in first_endpoint(many).ec50_ratios} == {"a"}
-    many["control"] = ["positive" if name == "c" else mark for name, mark in zip(many["condition"], many["control"])]
-    ratios = first_endpoint(many).ec50_ratios
+    ratios = first_endpoint(with_positive(several_curves(dict.fromkeys("abcde", 1.0)), "c")).ec50_ratios
     assert [(one.condition, one.reference) for one in ratios] == [(name, "c") for name in "abde"]
+
+
+def with_positive(table: Table, condition: str) -> Table:
+    marks = zip(table["condition"], table["control"])
+    return table | {"control": ["positive" if name == condition else mark for name, mark in marks]}
+
+
+def test_many_curves_without_a_positive_control_are_not_compared() -> None:
+    answer = first_endpoint(several_curves(dict.fromkeys("abcde", 1.0)))
+    assert answer.ec50_ratios == ()
+    (told,) = [warning for warning in answer.warnings if warning.code == "curves_not_compared"]
+    assert told.message.startswith("The EC50 of 5 curves were not compared, because none is that of a positive control")
 
 
 def test_the_ratios_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_curves, "_MOST_RATIOS", 2)
-    answer = first_endpoint(several_curves(dict.fromkeys("abcde", 1.0)))
+    answer = first_endpoint(with_positive(several_curves(dict.fromkeys("abcde", 1.0)), "a"))
     assert len(answer.ec50_ratios) == 2
     (told,) = [warning for warning in answer.warnings if warning.code == "curves_not_compared"]
     assert "2 of 4 curves" in told.message

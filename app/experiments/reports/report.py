@@ -14,7 +14,7 @@ from app.errors import TableError
 from app.experiments.reports.methods import methods
 from app.experiments.reports.plots.canvas import Plot
 from app.experiments.reports.plots.count_area import draw_count_area
-from app.experiments.reports.plots.dose_response import MOST_CURVES, draw_curves
+from app.experiments.reports.plots.dose_response import MOST_CURVES, draw_curves, draw_growth_rates
 from app.experiments.reports.plots.plates import MOST_PLATES, draw_plates
 from app.experiments.reports.plots.replicates import MOST_GROUPS, draw_replicates
 from app.experiments.reports.report_text import (
@@ -128,6 +128,12 @@ def _plots_of(answer: EndpointEffects, wells: WellTable, end: str) -> Iterator[P
             f"EC50 (orange). Dashed: the doses do not tell the EC50.{more}"
         )
         yield Plot(f"dose-response{end}", said, drawn)
+    if (drawn := draw_growth_rates(wells, answer)) is not None:
+        said = (
+            "Growth rates (GR): 1 is growth as in the control, 0 no growth, below 0 death. Blue: the curve and its "
+            "95 % band; orange: the GEC50, the dose halfway between 1 and the lowest GR, and its 95 % interval."
+        )
+        yield Plot(f"growth-rate{end}", said, drawn)
     n_plates = np.unique(wells.plate).size
     more = "" if n_plates <= MOST_PLATES else f" The first {MOST_PLATES} of {n_plates} plates."
     if (drawn := draw_plates(wells, answer.endpoint)) is not None:

@@ -85,6 +85,15 @@ def test_figures_are_files_too() -> None:
     assert found == figures(table, of_table)
 
 
+def test_growth_rates_are_drawn() -> None:
+    table = growing()
+    found = effects(table)
+    assert {"growth-rate.svg", "growth-rate.png"} <= set(figures(table, found))
+    assert "growth-rate.svg" not in figures(growing(time_zero=None), effects(growing(time_zero=None)))
+    drawn = page(table, found)
+    assert "Growth rates (GR)" in drawn
+
+
 def test_curves_are_drawn_with_their_interval() -> None:
     table = cellpyability()
     found = effects(table)
