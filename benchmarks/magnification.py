@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.engine.pipeline import find_labels
+from app.engine.find import find_labels
 from app.evaluation.matching import Matching, match_all, pooled_accuracy
 from app.inference.load import Model, load_model
 from app.options import SegmentationOptions

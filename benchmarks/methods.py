@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from app.engine.pipeline import find_labels
+from app.engine.find import find_labels
 from app.inference.load import load_model
 from app.inference.normalise import normalise
 from app.options import SegmentationOptions

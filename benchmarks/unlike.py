@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from tqdm import tqdm
 
-from app.engine.pipeline import find_nuclei, predict_image
+from app.engine.find import find_nuclei
+from app.engine.predict import predict_image
 from app.engine.scale import calibration_at
 from app.inference.load import Model, load_model
 from app.options import SegmentationOptions

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from tqdm import tqdm
 
-from app.engine.pipeline import find_nuclei
+from app.engine.find import find_nuclei
 from app.evaluation.matching import Matching, match, matched, pixel_scores, pooled_accuracy
 from app.inference.model_card import Calibration, Confidence, Normalisation
 from app.inference.predictions import Predictions, Predictor

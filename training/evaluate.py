@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from app.engine.pipeline import find_nuclei, predict_at_scale
+from app.engine.find import find_nuclei
+from app.engine.predict import predict_at_scale
 from app.engine.scale import calibration_at
 from app.evaluation.matching import (
     Matching,

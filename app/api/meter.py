@@ -12,8 +12,8 @@ from fastapi import Depends, Request
 
 from app.api.metrics import Metrics
 from app.engine.engine import n_predicted
-from app.engine.pipeline import milliseconds_since
 from app.engine.result import Result
+from app.engine.timing import milliseconds_since
 from app.errors import QuotaError
 from app.logs import RequestRecord, request_record
 

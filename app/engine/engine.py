@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from app.engine.channels import add_channels
 from app.engine.out_of_core import check_out_of_core, segment_out_of_core
-from app.engine.pipeline import Call, here, measure_plane, milliseconds_since, score_plane, segment_plane, timed
+from app.engine.pipeline import Call, here, measure_plane, score_plane, segment_plane
 from app.engine.preview import Preview, preview_in_memory, preview_out_of_core
 from app.engine.result import Evaluation, PlaneResult, Result
 from app.engine.scale import claimed_scale
+from app.engine.timing import milliseconds_since, timed
 from app.errors import ChannelNeededError, ImageTooLargeError, OptionError
 from app.evaluation.truth import Truth, read_truth
 from app.inference.load import Model, load_model

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from app.engine.assemble import Applied, assemble_plane, pixel_size
 from app.engine.blocks import find_in_blocks, measure_in_blocks
 from app.engine.canvas import AtFullSize, CanvasPredictions, Readable
-from app.engine.pipeline import Call, applied, find_nuclei, timed
+from app.engine.find import applied, find_nuclei
+from app.engine.pipeline import Call
 from app.engine.result import LabelsOnDisk, PlaneResult
 from app.engine.scale import Choice, asked_scale, calibration_at, choose_scale
+from app.engine.timing import timed
 from app.engine.view import View, view_windows
 from app.errors import OptionError
 from app.inference.load import Model

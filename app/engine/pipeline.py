@@ -1,10 +1,7 @@
 """The whole story: from the bytes of an image to its nuclei, and from a ground truth to scores."""
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from typing import Any, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +9,25 @@ from numpy.typing import NDArray
 from app.engine.assemble import Applied, assemble_plane, pixel_size
 from app.engine.blocks import find_in_blocks, measure_in_blocks
 from app.engine.canvas import CanvasPredictions
-from app.engine.large_nuclei import merge_large_nuclei
+from app.engine.find import applied, find_nuclei
+from app.engine.predict import predict_image
 from app.engine.result import Evaluation, PlaneResult
-from app.engine.scale import Choice, asked_scale, calibration_at, choose_scale
-from app.engine.view import View, view_windows
-from app.errors import ImageTooLargeError, SizeMismatchError
+from app.engine.scale import Choice, calibration_at
+from app.engine.timing import timed
+from app.errors import SizeMismatchError
 from app.evaluation.matching import average_precision, match_all, pixel_scores
 from app.evaluation.truth import read_truth
 from app.inference.load import Model
 from app.inference.model_card import Calibration
-from app.inference.normalise import stretch
-from app.inference.predictions import Predictions, place_content
-from app.inference.resampling import at_full_size, predict_copy
+from app.inference.predictions import Predictions
 from app.measurement.intensities import background as background_of
-from app.measurement.measure import Measurements, confidences, measure
-from app.measurement.regions import Regions
-from app.options import LARGEST_SCALE, SegmentationOptions
+from app.measurement.measure import Measurements, measure
+from app.options import SegmentationOptions
 from app.reading.memmap import Window
 from app.reading.padding import at_edge
 from app.reading.stack import DecodedImage, PixelSize
-from app.segmentation.split import keep_only, label, select, split
-from app.segmentation.threshold import ThresholdRule, apply_threshold, threshold_value
+from app.segmentation.split import select
+from app.segmentation.threshold import threshold_value
 
 # Larger images are split and measured in blocks, with the same result.
 MOST_WHOLE_PX = 4_000_000
@@ -123,70 +118,6 @@ def measure_plane(
     )
 
 
-def predict_at_scale(
-    model: Model,
-    image: NDArray[np.float32],
-    options: SegmentationOptions,
-    pixel: PixelSize | None = None,
-    max_pixels: int | None = None,
-) -> tuple[Predictions, Choice]:
-    """The network's predictions of a normalised image `(H, W, 3)`, at its own size, and the scale they were made at.
-
-    Raises
-    ------
-    OptionError
-        See `app.engine.scale.asked_scale`.
-    ImageTooLargeError
-        At the scale that is asked for the image has more than `max_pixels`.
-    """
-    size_px, largest = image.shape[:2], LARGEST_SCALE
-    predict = partial(model.predict, quality=options.quality)
-    if max_pixels is not None:
-        largest = max(1.0, min(largest, np.sqrt(max_pixels / (size_px[0] * size_px[1]))))
-    scale = asked_scale(options, pixel)
-    if scale is not None and scale > largest:
-        raise ImageTooLargeError(
-            f"At a scale of {scale:g} the image has more than {max_pixels} pixels; crop it, or give a scale of at most "
-            f"{np.floor(100 * largest) / 100:g}."
-        )
-    if scale is None and model.card.contract.reach_px is None:
-        # The network resizes every image to one size.
-        scale = 1.0
-    if scale is not None:
-        return at_full_size(predict_copy(predict, image, scale), size_px), Choice(scale)
-    windows = view_windows(size_px, lambda window: float(image[window][::8, ::8].std()))
-    views = [View(predict, image[window], model.card.calibration) for window in windows]
-    choice = choose_scale(views, largest)
-    if views[0].size_px != size_px:
-        return at_full_size(predict_copy(predict, image, choice.scale), size_px), choice
-    predictions = at_full_size(views[0].predictions(choice.scale), size_px)
-    return merge_large_nuclei(predictions, views[0], choice.scale), choice
-
-
-def predict_image(
-    model: Model,
-    image: NDArray[Any],
-    options: SegmentationOptions,
-    pixel: PixelSize | None = None,
-    max_pixels: int | None = None,
-) -> tuple[NDArray[np.float32], Predictions, Choice]:
-    """An image `(H, W)` or `(H, W, 3)` as decoded: normalised, what the network says of it, and at which scale.
-
-    What was never imaged is not shown to the network; see `predict_at_scale`.
-    """
-    limits = model.limits(image)
-    normalised = stretch(image, limits)
-    content = limits.content(normalised.shape)
-    predictions, choice = predict_at_scale(model, normalised[content], options, pixel, max_pixels)
-    return normalised, place_content(predictions, normalised.shape, content), choice
-
-
-def find_labels(model: Model, image: NDArray[Any], options: SegmentationOptions) -> tuple[NDArray[np.int32], Choice]:
-    """The nuclei of an image `(H, W)` or `(H, W, 3)` as decoded, and the scale at which they were found."""
-    _, predictions, choice = predict_image(model, image, options)
-    return find_nuclei(predictions, options, calibration_at(model.card.calibration, choice.scale))[2], choice
-
-
 def _find_whole(
     decoded: DecodedImage,
     predictions: Predictions,
@@ -271,52 +202,3 @@ def score_plane(plane: PlaneResult, mask_data: bytes, max_pixels: int, call: Cal
         matching=matching,
         average_precision=average_precision(matching),
     )
-
-
-def applied(options: SegmentationOptions, calibration: Calibration) -> tuple[ThresholdRule | float, int]:
-    """How the threshold is found, or what it is, and the minimum area: as asked for, or as calibrated."""
-    threshold = calibration.threshold if options.threshold == "model" else options.threshold
-    return threshold, calibration.min_area_px if options.min_area_px is None else options.min_area_px
-
-
-def applied_confidence(options: SegmentationOptions, calibration: Calibration) -> float:
-    """The lowest confidence of a nucleus that is kept: as asked for, or as calibrated."""
-    return calibration.min_confidence if options.min_confidence is None else options.min_confidence
-
-
-def find_nuclei(
-    predictions: Predictions,
-    options: SegmentationOptions,
-    calibration: Calibration,
-    border: NDArray[np.bool_] | None = None,
-) -> tuple[float, int, NDArray[np.int32]]:
-    """The threshold and the minimum area that were applied, and the labels.
-
-    Where nuclei at the border are excluded, `border`, bool `(H, W)`, says where that is (see
-    `app.reading.padding.at_edge`); without it, it is the predictions' own edge.
-    """
-    rule, min_area_px = applied(options, calibration)
-    threshold = threshold_value(predictions.probability, rule)
-    mask = apply_threshold(predictions.probability, threshold)
-    labels = split(mask, calibration.marker_depth, predictions.distance) if options.split_touching else label(mask)
-    if border is None:
-        border = at_edge(predictions.probability, None)
-    labels = select(labels, min_area_px, border if options.exclude_border else None)
-    min_confidence = applied_confidence(options, calibration)
-    if min_confidence > 0:
-        likely = confidences(Regions(labels), predictions, calibration.confidence)
-        labels = keep_only(labels, likely >= min_confidence)
-    return threshold, min_area_px, labels
-
-
-@contextmanager
-def timed(timing_ms: dict[str, float], stage: str) -> Iterator[None]:
-    """Add to a stage what happens within."""
-    start = time.perf_counter()
-    yield
-    timing_ms[stage] = round(timing_ms.get(stage, 0) + milliseconds_since(start), 3)
-
-
-def milliseconds_since(start: float) -> float:
-    """As `time.perf_counter` has them, to the microsecond."""
-    return round(1000 * (time.perf_counter() - start), 3)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.engine.blocks import find_in_blocks, measure_in_blocks
 from app.engine.canvas import CanvasPredictions
-from app.engine.pipeline import find_nuclei
+from app.engine.find import find_nuclei
 from app.errors import ImageTooLargeError
 from app.inference.predictions import Predictions
 from app.measurement.intensities import background

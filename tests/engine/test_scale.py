@@ -8,7 +8,7 @@ from skimage.measure import perimeter
 
 from app.engine import pipeline, view
 from app.engine.engine import Engine, Limits, n_predicted
-from app.engine.pipeline import predict_at_scale
+from app.engine.predict import predict_at_scale
 from app.engine.result import PlaneResult
 from app.engine.scale import Choice, asked_scale, choose_scale, claimed_scale, scale_of
 from app.engine.view import Nuclei, View, view_windows

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from app.engine.pipeline import find_nuclei
+from app.engine.find import find_nuclei
 from app.inference.load import load_model
 from app.inference.predictions import Predictions, Predictor
 from app.inference.tiling import BUCKET_PX, predict_tiled
