@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.engine import pipeline
+from app.engine import predict
 from app.engine.count_doubt import CountSignals, count_signals, count_warnings, doubt
 from app.engine.scale import Choice
 from app.inference.model_card import Calibration, CountDoubt
@@ -64,5 +64,5 @@ def test_the_answer_warns_in_memory_and_out_of_core(monkeypatch: pytest.MonkeyPa
         with fakes.engine(max_pixels=0, **card).segment(tiff(picture(truth)), SegmentationOptions()) as result:
             assert result.planes[0].count_signals == pytest.approx(whole.count_signals)
             assert result.planes[0].warnings == whole.warnings
-    monkeypatch.setattr(pipeline, "choose_scale", lambda *_: Choice(1.0, is_uncertain=True))
+    monkeypatch.setattr(predict, "choose_scale", lambda *_: Choice(1.0, is_uncertain=True))
     assert fakes.segment(png(picture(truth)), **card).count_signals.scales_disagree == 1

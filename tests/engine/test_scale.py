@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.measure import perimeter
 
-from app.engine import pipeline, view
+from app.engine import predict, view
 from app.engine.engine import Engine, Limits, n_predicted
 from app.engine.predict import predict_at_scale
 from app.engine.result import PlaneResult
@@ -216,7 +216,7 @@ def test_a_disagreement_is_a_warning() -> None:
     plane = fakes.segment(png(picture(grid(24))))
     assert plane.warnings == ()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "choose_scale", lambda *_: Choice(1.0, is_uncertain=True))
+        patch.setattr(predict, "choose_scale", lambda *_: Choice(1.0, is_uncertain=True))
         codes = [warning.code for warning in segment(grid(24)).warnings]
     assert codes == ["scale_uncertain"]
 
