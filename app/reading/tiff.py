@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.reading.stack import Stack, check_channels, choose_scene
 from app.reading.tiff_header import PageHeader, read_headers
-from app.reading.tiff_metadata import find_scenes
+from app.reading.tiff_metadata import find_scenes, with_own_size
 from app.reading.tiff_page import mend_strips, read_plane, read_rows
 from app.reading.tiff_samples import samples_of
 from app.reading.tiff_scenes import Scene, first_image
@@ -81,8 +81,8 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
 
     scenes, warnings = find_scenes(headers, load, subject)
     number, ignored = choose_scene(scene, len(scenes), first_image(scenes, headers))
-    chosen = scenes[number]
-    page = load(chosen.first)
+    page = load(scenes[number].first)
+    chosen = with_own_size(scenes[number], page)
     samples = samples_of(page, subject)
     mend_strips(page)
     size_px, ifds = (page.imagelength, page.imagewidth), _by_channel(chosen)
@@ -116,7 +116,7 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
         n_rows_together=1
         if page.is_final
         else min(size_px[0], page.tilelength if page.is_tiled else page.rowsperstrip),
-        dtype=np.dtype(np.uint8 if samples.n > page.samplesperpixel else page.dtype),
+        dtype=np.dtype(samples.dtype or page.dtype),
     )
 
 
