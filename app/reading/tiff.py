@@ -22,6 +22,7 @@ from app.reading.warnings import ImageWarning
 
 # Headers may be large.
 _PAGES_KEPT = 16
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,11 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
         pixel_size=chosen.pixel_size,
         scene=number,
         n_scenes=len(scenes),
-        warnings=tuple(dict.fromkeys([*warnings, *chosen.warnings, *samples.warnings, *ignored, *_assumed(chosen)])),
+        warnings=tuple(
+            dict.fromkeys(
+                [*warnings, *chosen.warnings, *samples.warnings, *ignored, *_assumed(chosen), *_turning_ignored(page)]
+            )
+        ),
         close=file.close,
         read_rows=lambda number, first, stop: read(number, lambda page: read_rows(page, size_px, first, stop)),
         n_rows_together=1
@@ -147,6 +152,15 @@ def _assumed(scene: Scene) -> list[ImageWarning]:
         "The file does not say what its axis of {} is; it was read as pages. Choose one with page, or save the file "
     )
     return [ImageWarning("axes_assumed", (message + "with named axes.").format(size)) for size in unnamed[:1]]
+
+
+def _turning_ignored(page: tifffile.TiffPage) -> list[ImageWarning]:
+    is_upright = page.tags.valueof(_ORIENTATION, 1) in (0, 1)
+    message = (
+        "The file says that it is shown turned or mirrored; it was read as it is stored, as ImageJ, QuPath and tifffile "
+        "do. Other programs turn it, and masks that were drawn in them."
+    )
+    return [] if is_upright else [ImageWarning("orientation_ignored", message)]
 
 
 def _fitting(names: tuple[tuple[str, ...], ...], n_channels: int) -> tuple[tuple[str, ...], ...]:

@@ -229,6 +229,17 @@ def test_planes_are_counted_in_the_order_that_ome_says(order: str) -> None:
     assert decode_image(data, LIMIT, "DAPI", 5).image[0, 0] == 1000 * (2 * steps["Z"] + steps["T"])
 
 
+@pytest.mark.parametrize("first", ['FirstT="0" IFD="{}"', 'FirstT="{}"', 'IFD="0" FirstT="{}" PlaneCount="1"'])
+def test_entries_that_contradict_each_other_are_told_and_planes_counted(first: str) -> None:
+    planes = [FIELD, OTHER, FIELD[:, ::-1], OTHER[:, ::-1]]
+    entries = "".join(f"<TiffData {first.format(number)}/>" for number in range(4))
+    data = pages(*planes, description=ome(pixels_xml(None, inside=entries, SizeT="4", PhysicalSizeX="0.5")))
+    for page, plane in enumerate(planes):
+        decoded = decode_image(data, LIMIT, page=page)
+        np.testing.assert_array_equal(decoded.image, plane)
+        assert (decoded.axes, decoded.pixel_size_um, codes(decoded)) == ("TYX", 0.5, ["metadata_unreadable"])
+
+
 def test_a_series_that_was_stopped_keeps_its_whole_times() -> None:
     inside = '<Channel Name="DAPI"/><Channel Name="GFP"/><TiffData IFD="0" PlaneCount="3"/>'
     description = ome(pixels_xml(None, "2", inside, SizeT="5"))
@@ -333,3 +344,10 @@ def test_ome_comes_before_what_tifffile_says_beside_it() -> None:
     decoded = decode_image(data, LIMIT)
     np.testing.assert_array_equal(decoded.image, FIELD)
     assert (decoded.channel_names, decoded.pixel_size_um, codes(decoded)) == (("GFP", "DAPI"), 0.5, [])
+
+
+def test_a_turned_tiff_is_told() -> None:
+    for orientation in (0, 1, 3, 6):
+        decoded = decode_image(tiff(FIELD, extratags=[(274, 3, 1, orientation, True)]), LIMIT)
+        np.testing.assert_array_equal(decoded.image, FIELD)
+        assert codes(decoded) == (["orientation_ignored"] if orientation > 1 else [])
