@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from app.errors import ChannelNeededError, OptionError
 from app.options import Channel
 
-_NUCLEAR = re.compile(r"dapi|hoechst|nucle|draq|sytox|h2b|propidium|to-?pro|405|(?<![a-z])dna(?![a-z])", re.IGNORECASE)
+_NUCLEAR = re.compile(
+    r"dapi|hoechst|nucle(?!ol|opor)|draq|sytox|h2b|propidium|to-?pro|(?<!\d)405(?!\d)|(?<![a-z])dna(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 def nuclear_channels(names: Sequence[str]) -> list[int]:
@@ -14,7 +17,7 @@ def nuclear_channels(names: Sequence[str]) -> list[int]:
 
     Examples
     --------
-    >>> nuclear_channels(["GFP", "Hoechst 33342", "mtDNA", "DNA"])
+    >>> nuclear_channels(["GFP", "Hoechst 33342", "mtDNA", "DNA", "Nucleolin", "1405_GFP"])
     [1, 3]
     """
     return [number for number, name in enumerate(names) if _NUCLEAR.search(name)]

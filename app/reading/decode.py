@@ -1,7 +1,7 @@
 """Bytes to an image array, and what the file said of itself.
 
-PNG and TIFF keep their bit depth; JPEG is turned upright by its EXIF orientation. The pixel limit is checked against
-the file's header, before any pixel is decoded.
+PNG and TIFF keep their bit depth; PNG, JPEG and WebP are turned upright by their EXIF orientation. The pixel limit is
+checked against the file's header, before any pixel is decoded.
 """
 
 import struct

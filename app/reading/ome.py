@@ -84,10 +84,11 @@ def _scene(image: Element, ours: set[str | None], headers: Sequence[PageHeader],
     axes = "".join(reversed(order if sorted(order) == sorted(_ORDER) else _ORDER)).replace("YX", "")
     shape = tuple(sizes[axis] for axis in axes)
     n_planes = prod(shape)
-    pages, present = _grid(_planes(entries, axes, shape, len(headers), n_used), axes, shape)
+    planes, contradict = _planes(entries, axes, shape, len(headers), n_used)
+    pages, present = _grid(planes, axes, shape)
     names = [channel.get("Name", "") for channel in pixels.findall("Channel")]
     pixel_size, warnings = _pixel_size(pixels)
-    if min(claimed.values()) < 1 or len(names) > sizes["C"] * samples:
+    if min(claimed.values()) < 1 or len(names) > sizes["C"] * samples or contradict:
         warnings.append(metadata_unreadable("OME-XML"))
     if pages.size < n_planes:
         warnings.append(planes_missing(n_planes, pages.size))
@@ -101,10 +102,16 @@ def _scene(image: Element, ours: set[str | None], headers: Sequence[PageHeader],
     )
 
 
-def _planes(entries: Sequence[Element], axes: str, shape: tuple[int, ...], n_pages: int, n_used: int) -> dict[int, int]:
-    """Of each plane that is in the file its page."""
+def _planes(
+    entries: Sequence[Element], axes: str, shape: tuple[int, ...], n_pages: int, n_used: int
+) -> tuple[dict[int, int], bool]:
+    """Of each plane that is in the file its page, and whether entries contradict each other.
+
+    Some programs leave out which plane is meant, or which page: then planes follow one another as the image says.
+    """
     n_planes, n_steps = prod(shape), 0
     planes: dict[int, int] = {}
+    contradict = False
     for entry in entries:
         place = [_number(entry.get(f"First{axis}"), 0) for axis in axes]
         first = int(np.ravel_multi_index(place, shape))
@@ -114,10 +121,14 @@ def _planes(entries: Sequence[Element], axes: str, shape: tuple[int, ...], n_pag
         n_steps += n_here
         if n_steps > _MAX_PLANES:
             raise ValueError("there are too many planes")
-        planes.update((first + step, page + step) for step in range(n_here))
+        here = {first + step: page + step for step in range(n_here)}
+        contradict |= any(planes.get(plane, number) != number for plane, number in here.items())
+        planes |= here
     if not planes:
         raise ValueError("none of the planes is there")
-    return planes
+    if contradict or len(set(planes.values())) < len(planes):
+        return {plane: n_used + plane for plane in range(min(n_planes, n_pages - n_used))}, True
+    return planes, False
 
 
 def _grid(

@@ -2,25 +2,29 @@
 
 import io
 import struct
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from app.reading.palette import has_one_hue, is_lookup_table
 from app.reading.stack import Stack, check_size, picture
+from app.reading.warnings import ImageWarning, metadata_unreadable
 
 # Pillow's own limit would speak before ours, in its own words; `check_size` sees every header that Pillow opens.
 Image.MAX_IMAGE_PIXELS = None
 # Progressive JPEG has ten scans or so, and its decoder goes over the whole image for each.
 _MAX_SCANS = 100
 _START_OF_SCAN = b"\xff\xda"
+_ORIENTATION = 274
+_ON_ITS_SIDE = (5, 6, 7, 8)
 
 
 def open_picture(data: bytes, file_format: str, max_pixels: int, subject: str) -> Stack:
-    """A picture of one of Pillow's formats; JPEG is turned upright.
+    """A picture of one of Pillow's formats, turned upright by its EXIF orientation.
 
     Raises
     ------
@@ -33,23 +37,14 @@ def open_picture(data: bytes, file_format: str, max_pixels: int, subject: str) -
     check_size(header.height, header.width, max_pixels, subject)
     if file_format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
         raise ValueError("it has far more scans than any program writes")
-    dots_per_inch = _dots_per_inch(header)
-    upright = header
-    if file_format == "PNG":
-        # Pillow checks every chunk but cuts 16-bit colour to 8 bits; OpenCV keeps the depth but takes cut files.
-        header.verify()
-        upright = _open_header(data, file_format)
-    elif file_format == "JPEG":
-        upright = ImageOps.exif_transpose(header)
-        if upright.size != header.size and dots_per_inch:
-            dots_per_inch = dots_per_inch[::-1]
-    if upright.mode == "P" and (subject == "mask" or _shows_values(upright)):
-        # The numbers of the colours are the labels, or what was measured.
-        return picture(np.asarray(upright), dots_per_inch)
-    if file_format == "PNG":
-        return picture(_decode_png(data, upright.mode), dots_per_inch)
-    pixels = np.asarray(upright if upright.mode in ("L", "RGB", "RGBA") else upright.convert("RGB"))
-    return picture(pixels, dots_per_inch)
+    pixels, dots_per_inch = _pixels(header, data, file_format, subject), _dots_per_inch(header)
+    orientation, warnings = _orientation(header)
+    if orientation in _ON_ITS_SIDE and dots_per_inch:
+        dots_per_inch = dots_per_inch[::-1]
+    n_frames = getattr(header, "n_frames", 1) if file_format in ("PNG", "WEBP") else 1
+    if n_frames > 1:
+        warnings.append(_frames_ignored(n_frames))
+    return replace(picture(_turned(pixels, orientation), dots_per_inch), warnings=tuple(warnings))
 
 
 def picture_size(data: bytes, file_format: str) -> tuple[int, int]:
@@ -67,6 +62,58 @@ def picture_size(data: bytes, file_format: str) -> tuple[int, int]:
         return height, width
     header = _open_header(data, file_format)
     return header.height, header.width
+
+
+def _pixels(header: Image.Image, data: bytes, file_format: str, subject: str) -> NDArray[Any]:
+    """As they are stored."""
+    if file_format == "PNG":
+        # Pillow checks every chunk but cuts 16-bit colour to 8 bits; OpenCV keeps the depth but takes cut files.
+        _open_header(data, file_format).verify()
+    if header.mode == "P" and (subject == "mask" or _shows_values(header)):
+        # The numbers of the colours are the labels, or what was measured.
+        return np.asarray(header)
+    if file_format == "PNG":
+        return _decode_png(data, header.mode)
+    return np.asarray(header if header.mode in ("L", "RGB", "RGBA") else header.convert("RGB"))
+
+
+def _orientation(header: Image.Image) -> tuple[int, list[ImageWarning]]:
+    """How the pixels are to be turned to stand upright, as EXIF numbers it, 1 for not at all; and what is wrong."""
+    if header.format == "PNG" and "exif" not in header.info:
+        # Pillow would decode the pixels to look for it behind them.
+        return 1, []
+    try:
+        value = header.getexif().get(_ORIENTATION)
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
+        return 1, [metadata_unreadable("EXIF")]
+    return value if isinstance(value, int) else 1, []
+
+
+def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    match orientation:
+        case 2:
+            pixels = pixels[:, ::-1]
+        case 3:
+            pixels = pixels[::-1, ::-1]
+        case 4:
+            pixels = pixels[::-1]
+        case 5:
+            pixels = np.swapaxes(pixels, 0, 1)
+        case 6:
+            pixels = np.rot90(pixels, -1)
+        case 7:
+            pixels = np.swapaxes(pixels[::-1, ::-1], 0, 1)
+        case 8:
+            pixels = np.rot90(pixels)
+    return np.ascontiguousarray(pixels)
+
+
+def _frames_ignored(n_frames: int) -> ImageWarning:
+    return ImageWarning(
+        "frames_ignored",
+        f"The file is an animation of {n_frames} pictures; only the first was read. Save the others as files of their "
+        "own, or all as the pages of a TIFF.",
+    )
 
 
 def _open_header(data: bytes, file_format: str) -> Image.Image:

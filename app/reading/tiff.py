@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from app.reading.stack import Stack, check_channels, choose_scene
 from app.reading.tiff_header import PageHeader, read_headers
-from app.reading.tiff_metadata import find_scenes
+from app.reading.tiff_metadata import find_scenes, with_own_size
 from app.reading.tiff_page import mend_strips, read_plane, read_rows
 from app.reading.tiff_samples import samples_of
 from app.reading.tiff_scenes import Scene, first_image
@@ -22,6 +22,7 @@ from app.reading.warnings import ImageWarning
 
 # Headers may be large.
 _PAGES_KEPT = 16
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
 
     scenes, warnings = find_scenes(headers, load, subject)
     number, ignored = choose_scene(scene, len(scenes), first_image(scenes, headers))
-    chosen = scenes[number]
-    page = load(chosen.first)
+    page = load(scenes[number].first)
+    chosen = with_own_size(scenes[number], page)
     samples = samples_of(page, subject)
     mend_strips(page)
     size_px, ifds = (page.imagelength, page.imagewidth), _by_channel(chosen)
@@ -110,13 +111,17 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
         pixel_size=chosen.pixel_size,
         scene=number,
         n_scenes=len(scenes),
-        warnings=tuple(dict.fromkeys([*warnings, *chosen.warnings, *samples.warnings, *ignored, *_assumed(chosen)])),
+        warnings=tuple(
+            dict.fromkeys(
+                [*warnings, *chosen.warnings, *samples.warnings, *ignored, *_assumed(chosen), *_turning_ignored(page)]
+            )
+        ),
         close=file.close,
         read_rows=lambda number, first, stop: read(number, lambda page: read_rows(page, size_px, first, stop)),
         n_rows_together=1
         if page.is_final
         else min(size_px[0], page.tilelength if page.is_tiled else page.rowsperstrip),
-        dtype=np.dtype(np.uint8 if samples.n > page.samplesperpixel else page.dtype),
+        dtype=np.dtype(samples.dtype or page.dtype),
     )
 
 
@@ -147,6 +152,15 @@ def _assumed(scene: Scene) -> list[ImageWarning]:
         "The file does not say what its axis of {} is; it was read as pages. Choose one with page, or save the file "
     )
     return [ImageWarning("axes_assumed", (message + "with named axes.").format(size)) for size in unnamed[:1]]
+
+
+def _turning_ignored(page: tifffile.TiffPage) -> list[ImageWarning]:
+    is_upright = page.tags.valueof(_ORIENTATION, 1) in (0, 1)
+    message = (
+        "The file says that it is shown turned or mirrored; it was read as it is stored, as ImageJ, QuPath and tifffile "
+        "do. Other programs turn it, and masks that were drawn in them."
+    )
+    return [] if is_upright else [ImageWarning("orientation_ignored", message)]
 
 
 def _fitting(names: tuple[tuple[str, ...], ...], n_channels: int) -> tuple[tuple[str, ...], ...]:

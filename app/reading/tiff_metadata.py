@@ -1,4 +1,4 @@
-"""What a TIFF says of itself beside OME-XML: ImageJ, tifffile, Zeiss LSM, MetaMorph, Aperio, resolution tags."""
+"""What a TIFF says of itself beside OME-XML: tifffile, Zeiss LSM, MetaMorph, Aperio, resolution tags."""
 
 import json
 import re
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from app.errors import UnsupportedImageError
+from app.reading.imagej import check_pages, imagej_description, imagej_scene
+from app.reading.lengths import in_um
 from app.reading.markup import read_markup
 from app.reading.ome import is_ome, ome_scenes
 from app.reading.stack import PixelSize, believed
@@ -18,8 +19,10 @@ from app.reading.tiff_header import PageHeader
 from app.reading.tiff_scenes import Scene, group_pages, is_uniform, undescribed
 from app.reading.warnings import ImageWarning, metadata_unreadable
 
-_LSM_INFO, _UIC1, _UIC2, _IMAGEJ_METADATA = 34412, 33628, 33629, 50839
+_LSM_INFO, _UIC1, _UIC2 = 34412, 33628, 33629
 _APERIO_SIZE = re.compile(r"\|\s*MPP\s*=\s*([\d.,]+)")
+# Of a slide, or the part of it that was kept, and of a smaller copy of that.
+_APERIO_LEVEL = re.compile(r"(?P<base>\d{1,9}x\d{1,9})\]?\s*(?:\(\d+x\d+\)\s*)?->\s*(?P<level>\d{1,9}x\d{1,9})")
 _RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 
 
@@ -48,64 +51,22 @@ def find_scenes(
     if is_ome(first.description):
         scenes, warnings = ome_scenes(first.description, headers)
     if not scenes and first.imagej_description is not None:
-        scenes, contradicting = _imagej(first, headers, subject)
-        warnings += contradicting
-    elif first.is_shaped:
+        scene, contradicting = imagej_scene(first, headers, subject)
+        scenes, warnings = [_sized(scene, first)], [*warnings, *contradicting]
+    elif not scenes and first.is_shaped:
         scenes = list(_shaped(headers, load, subject))
-    elif _UIC2 in first.tags and first.tags[_UIC2].count > 1:
-        raise _without_pages(subject, first.tags[_UIC2].count)
+        warnings += [] if scenes else [metadata_unreadable("tifffile description")]
+    elif not scenes and _UIC2 in first.tags and not check_pages(first, first.tags[_UIC2].count, 1, subject):
+        warnings += [metadata_unreadable("MetaMorph tags")]
     if not all(is_uniform(scene, headers) for scene in scenes):
         scenes, warnings = [], [metadata_unreadable("description")]
     if not scenes:
         scenes = group_pages(headers, range(len(headers))) or [
             # Every page says that it is a copy of another.
-            Scene(pages=np.arange(1), axes="Q")
+            Scene(pages=np.arange(1), axes="Q", is_plain=True)
         ]
-        pixel_size, ignored = _pixel_size(first)
-        scenes = [replace(scene, pixel_size=pixel_size, warnings=tuple(ignored)) for scene in scenes]
         return [_with_axes_of_lsm(scenes[0], first), *scenes[1:]], warnings
     return [*scenes, *undescribed(scenes, headers)], warnings
-
-
-def _imagej(
-    page: tifffile.TiffPage, headers: Sequence[PageHeader], subject: str
-) -> tuple[list[Scene], list[ImageWarning]]:
-    """The hyperstack: channels change fastest, then depths, then times."""
-    said = _imagej_description(page)
-    n_pages = next((n for n, one in enumerate(headers) if one[1:4] != headers[0][1:4]), len(headers))
-    n_images = _count(said, "images", n_pages)
-    if n_pages == 1 < n_images:
-        raise _without_pages(subject, n_images)
-    shape = tuple(_count(said, name, 1) for name in ("frames", "slices", "channels"))
-    axes, warnings = "TZC", list[ImageWarning]()
-    if prod(shape) != n_images or n_images > n_pages:
-        if prod(shape) > 1 or n_images > n_pages:
-            warnings = [metadata_unreadable("ImageJ description")]
-        axes, shape = "Q", (min(n_images, n_pages),)
-    labels = page.tags.valueof(_IMAGEJ_METADATA)
-    labels = labels.get("Labels", []) if isinstance(labels, Mapping) else []
-    # tifffile unpacks a single one.
-    labels = [labels] if isinstance(labels, str) else labels
-    n_channels = shape[-1] if axes == "TZC" else 1
-    names = tuple(
-        tuple(map(str, labels[first : first + n_channels])) for first in range(0, prod(shape), n_channels) if labels
-    )
-    pixel_size, ignored = _pixel_size(page)
-    pages = np.arange(prod(shape)).reshape(shape)
-    scene = Scene(pages=pages, axes=axes, channel_names=names, pixel_size=pixel_size, warnings=tuple(ignored))
-    return [scene], warnings
-
-
-def _imagej_description(page: tifffile.TiffPage) -> dict[str, str]:
-    lines = (page.imagej_description or "").splitlines()
-    return {
-        key.strip(): value.strip() for key, separator, value in (line.partition("=") for line in lines) if separator
-    }
-
-
-def _count(said: Mapping[str, str], name: str, otherwise: int) -> int:
-    value = said.get(name, "")
-    return max(1, int(value)) if re.fullmatch(r"\d{1,9}", value) else otherwise
 
 
 def _shaped(headers: Sequence[PageHeader], load: Callable[[int], tifffile.TiffPage], subject: str) -> Iterator[Scene]:
@@ -119,21 +80,31 @@ def _shaped(headers: Sequence[PageHeader], load: Callable[[int], tifffile.TiffPa
         except (ValueError, TypeError, LookupError, RecursionError):
             return
         n_planes = prod(shape) // max(1, prod(page.shape))
+        # A program that cuts an image or takes a page out of a stack may keep the description.
+        is_stale = not {page.imagelength, page.imagewidth} <= {*shape, 1} or n_planes * prod(page.shape) != prod(shape)
+        if is_stale or not check_pages(page, n_planes, len(headers) - number, subject):
+            return
         leading = (
             [(axis, size) for axis, size in zip(axes, shape) if axis not in "YXS"] if len(axes) == len(shape) else []
         )
-        if prod(size for _, size in leading) != n_planes or n_planes < 1:
-            leading = [("Q", max(1, n_planes))]
-        if n_planes > len(headers) - number:
-            raise _without_pages(subject, n_planes)
-        pixel_size, ignored = _pixel_size(page)
-        yield Scene(
-            pages=np.arange(number, number + max(1, n_planes)).reshape([size for _, size in leading]),
+        if prod(size for _, size in leading) != n_planes:
+            leading = [("Q", n_planes)]
+        scene = Scene(
+            pages=np.arange(number, number + n_planes).reshape([size for _, size in leading]),
             axes="".join(axis for axis, _ in leading),
-            pixel_size=pixel_size,
-            warnings=tuple(ignored),
         )
-        number += max(1, n_planes)
+        yield _sized(scene, page)
+        number += n_planes
+
+
+def with_own_size(scene: Scene, page: tifffile.TiffPage) -> Scene:
+    """A scene with the pixel size that its first page gives, where nothing else describes the scene."""
+    return _sized(scene, page) if scene.is_plain else scene
+
+
+def _sized(scene: Scene, page: tifffile.TiffPage) -> Scene:
+    pixel_size, ignored = _pixel_size(page)
+    return replace(scene, pixel_size=pixel_size, warnings=(*scene.warnings, *ignored))
 
 
 def _with_axes_of_lsm(scene: Scene, page: tifffile.TiffPage) -> Scene:
@@ -158,12 +129,26 @@ def _pixel_size(page: tifffile.TiffPage) -> tuple[PixelSize | None, list[ImageWa
         return _metamorph(page.description)
     aperio = _APERIO_SIZE.search(page.description) if page.description.startswith("Aperio") else None
     if aperio:
-        return believed(aperio[1], aperio[1])
-    said = _imagej_description(page)
+        return _of_aperio(page.description, aperio[1])
+    said = imagej_description(page)
     tagged = _RESOLUTION_UNITS.get(_whole(page.resolutionunit), "")
     unit_x = said.get("unit") or tagged
     row, col = (_inverse(page.tags.valueof(tag)) for tag in ("YResolution", "XResolution"))
     return believed(row, col, (said.get("yunit") or unit_x, unit_x))
+
+
+def _of_aperio(description: str, base: str) -> tuple[PixelSize | None, list[ImageWarning]]:
+    """The size in a level of a slide, of which the description gives that in the slide itself."""
+    reduced = _APERIO_LEVEL.search(description)
+    if reduced is None:
+        return believed(base, base)
+    try:
+        side = in_um(base, "um") or 0
+    except ValueError:
+        side = 0
+    base_px, level_px = (tuple(map(int, reduced[name].split("x"))) for name in ("base", "level"))
+    col, row = (side * of_base / max(1, of_level) for of_base, of_level in zip(base_px, level_px))
+    return believed(row, col)
 
 
 def _metamorph(description: str) -> tuple[PixelSize | None, list[ImageWarning]]:
@@ -195,10 +180,3 @@ def _ratio(rational: Any) -> float | None:
 
 def _whole(value: Any) -> int:
     return value if isinstance(value, int) else 0
-
-
-def _without_pages(subject: str, n_planes: int) -> UnsupportedImageError:
-    return UnsupportedImageError(
-        f"The {subject} is a TIFF whose {n_planes} planes have no headers of their own, as MetaMorph's stacks and "
-        "ImageJ's very large ones; open it in Fiji and save it with File > Save As > OME-TIFF."
-    )

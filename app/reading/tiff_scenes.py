@@ -34,6 +34,8 @@ class Scene:
         None where the file does not say, or is not believed.
     warnings
         What is wrong with what the file says.
+    is_plain
+        Whether nothing describes it but its own pages.
     """
 
     pages: NDArray[np.intp]
@@ -42,6 +44,7 @@ class Scene:
     channel_names: tuple[tuple[str, ...], ...] = ()
     pixel_size: PixelSize | None = None
     warnings: tuple[ImageWarning, ...] = ()
+    is_plain: bool = False
 
     @property
     def first(self) -> int:
@@ -56,7 +59,7 @@ def group_pages(headers: Sequence[PageHeader], left: Sequence[int]) -> list[Scen
     for number in chosen:
         header = headers[number]
         groups.setdefault((header.height, header.width, header.kind), []).append(number)
-    scenes = [Scene(pages=np.array(group), axes="Q") for group in groups.values()]
+    scenes = [Scene(pages=np.array(group), axes="Q", is_plain=True) for group in groups.values()]
     # The levels of a slide's pyramid, and its thumbnail.
     slides = [headers[scene.first] for scene in scenes[:1] if headers[scene.first].is_tiled]
     return [scene for scene in scenes if not any(_is_reduced(headers[scene.first], slide, 1) for slide in slides)]

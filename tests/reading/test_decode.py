@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from app.errors import (
     EmptyUploadError,
@@ -92,12 +92,43 @@ def test_grey_colours_are_measured_once() -> None:
     assert decode_image(png(RGB), LIMIT).channels.shape == (3, 4, 3)
 
 
-def test_jpeg_is_turned_upright() -> None:
+@pytest.mark.parametrize("orientation", [None, *range(9)])
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP", "JPEG"])
+def test_pictures_are_turned_upright(file_format: str, orientation: int | None) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
+    if orientation is not None:
+        exif[0x0112] = orientation
     buffer = io.BytesIO()
-    Image.new("L", (30, 20), 90).save(buffer, "JPEG", exif=exif)
-    assert decode_image(buffer.getvalue(), LIMIT).image.shape == (30, 20)
+    lossless = {"lossless": True} if file_format == "WEBP" else {}
+    Image.fromarray(np.kron(RGB, np.ones((16, 16, 1), np.uint8))).save(
+        buffer, file_format, exif=exif, dpi=(50_800, 25_400), **lossless
+    )
+    with Image.open(buffer) as stored:
+        expected = np.asarray(ImageOps.exif_transpose(stored))
+    decoded = decode_image(buffer.getvalue(), LIMIT)
+    np.testing.assert_array_equal(decoded.image, expected)
+    if file_format == "PNG":
+        assert decoded.pixel_size == pytest.approx((0.5, 1) if orientation in (5, 6, 7, 8) else (1, 0.5), rel=1e-3)
+    if file_format != "JPEG":
+        mask = decode_mask(buffer.getvalue(), LIMIT)
+        np.testing.assert_array_equal(mask.values, expected)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_exif_that_cannot_be_read_is_told(file_format: str) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, file_format, exif=b"Exif\0\0MM\0*no")
+    assert "metadata_unreadable" in [warning.code for warning in decode_image(buffer.getvalue(), LIMIT).warnings]
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "WEBP"])
+def test_animations_are_told(file_format: str) -> None:
+    first, second = Image.fromarray(RGB), Image.fromarray(RGB[::-1].copy())
+    buffer = io.BytesIO()
+    first.save(buffer, file_format, save_all=True, append_images=[second], lossless=True)
+    decoded = decode_image(buffer.getvalue(), LIMIT)
+    np.testing.assert_array_equal(decoded.image, RGB)
+    assert [warning.code for warning in decoded.warnings] == ["frames_ignored"]
 
 
 def test_cmyk_jpeg_becomes_rgb() -> None:

@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -221,3 +222,55 @@ def test_colour_models_that_are_not_read_are_named(photometric: str) -> None:
 def test_inks_are_refused() -> None:
     with pytest.raises(UnsupportedImageError, match="colour model SEPARATED; save"):
         decode_image(tiff(np.dstack([RGB, GREY]), photometric="separated"), LIMIT)
+
+
+def test_a_composite_of_imagej_whose_samples_are_channels() -> None:
+    planes = np.stack([GREY, GREY[::-1], GREY[:, ::-1]], axis=2).astype(np.uint16) * 9
+    said = "ImageJ=1.52v\nimages=3\nchannels=3\nmode=composite\n"
+    data = tiff(planes, photometric="rgb", metadata=None, description=said)
+    with pytest.raises(ChannelNeededError, match="3 channels"):
+        decode_image(data, LIMIT)
+    decoded = decode_image(data, LIMIT, 1)
+    np.testing.assert_array_equal(decoded.channels, planes)
+    assert (decoded.channel, decoded.n_pages, codes(decoded)) == (1, 1, [])
+
+
+def test_signed_values_of_imagej_are_moved() -> None:
+    values = GREY.astype(np.int16) * 9 - 100
+    stored = (values.astype(np.int32) + 32_768).astype(np.uint16)
+    said = "ImageJ=1.54f\ncf=0\nc0=-32768.0\nc1=1.0\nvunit=Gray Value\n"
+    decoded = decode_image(tiff(stored, metadata=None, description=said), LIMIT)
+    np.testing.assert_array_equal(decoded.image, values)
+    assert (decoded.dtype, codes(decoded)) == ("int16", [])
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("cf=0\nc0=10\nc1=0.5\nvunit=OD\n", ["calibration_ignored"]),
+        ("cf=21\n", ["calibration_ignored"]),
+        ("cf=0\nc0=0\nc1=1\n", []),
+        ("cf=one\n", []),
+        ("c0=5\n", []),
+    ],
+)
+def test_other_calibrations_of_imagej_are_told(said: str, expected: list[str]) -> None:
+    decoded = decode_image(tiff(GREY, metadata=None, description=f"ImageJ=1.54f\n{said}"), LIMIT)
+    np.testing.assert_array_equal(decoded.image, GREY)
+    assert codes(decoded) == expected
+
+
+def test_three_planes_that_may_be_stains_are_told() -> None:
+    planes = np.stack([GREY, GREY[::-1], GREY[:, ::-1]])
+    decoded = decode_image(tiff(planes, photometric="rgb", planarconfig="separate"), LIMIT)
+    np.testing.assert_array_equal(decoded.image, np.moveaxis(planes, 0, -1))
+    assert codes(decoded) == ["colour_assumed"]
+
+
+def test_the_colours_of_aperios_jpeg_2000_are_red_green_blue() -> None:
+    stored = cv2.cvtColor(RGB, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]]
+    lossless: dict[str, Any] = {"compressionargs": {"level": 0, "mct": False, "reversible": True}}
+    for photometric in ("rgb", "ycbcr"):
+        data = tiff(stored, photometric=photometric, compression="APERIO_JP2000_YCBC", metadata=None, **lossless)
+        decoded = decode_image(data, LIMIT)
+        np.testing.assert_allclose(decoded.image.astype(int), RGB, atol=3)

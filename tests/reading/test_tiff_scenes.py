@@ -1,6 +1,7 @@
 """Which image of a TIFF is read, and what is said of the others."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from app.errors import OptionError
+from app.errors import OptionError, UnsupportedImageError
 from app.reading.decode import decode_image
 from app.reading.stack import DecodedImage
 from app.reading.tiff import open_tiff
@@ -228,6 +229,17 @@ def test_planes_are_counted_in_the_order_that_ome_says(order: str) -> None:
     assert decode_image(data, LIMIT, "DAPI", 5).image[0, 0] == 1000 * (2 * steps["Z"] + steps["T"])
 
 
+@pytest.mark.parametrize("first", ['FirstT="0" IFD="{}"', 'FirstT="{}"', 'IFD="0" FirstT="{}" PlaneCount="1"'])
+def test_entries_that_contradict_each_other_are_told_and_planes_counted(first: str) -> None:
+    planes = [FIELD, OTHER, FIELD[:, ::-1], OTHER[:, ::-1]]
+    entries = "".join(f"<TiffData {first.format(number)}/>" for number in range(4))
+    data = pages(*planes, description=ome(pixels_xml(None, inside=entries, SizeT="4", PhysicalSizeX="0.5")))
+    for page, plane in enumerate(planes):
+        decoded = decode_image(data, LIMIT, page=page)
+        np.testing.assert_array_equal(decoded.image, plane)
+        assert (decoded.axes, decoded.pixel_size_um, codes(decoded)) == ("TYX", 0.5, ["metadata_unreadable"])
+
+
 def test_a_series_that_was_stopped_keeps_its_whole_times() -> None:
     inside = '<Channel Name="DAPI"/><Channel Name="GFP"/><TiffData IFD="0" PlaneCount="3"/>'
     description = ome(pixels_xml(None, "2", inside, SizeT="5"))
@@ -265,3 +277,77 @@ def test_imagej_that_contradicts_its_pages_is_read_as_pages() -> None:
     decoded = decode_image(pages(FIELD, OTHER, description=description), LIMIT, page=1)
     np.testing.assert_array_equal(decoded.image, OTHER)
     assert codes(decoded) == ["metadata_unreadable", "axes_assumed"]
+
+
+SIZE_OF_PREVIEW: dict[str, Any] = {"resolution": (2500, 2500), "resolutionunit": "CENTIMETER"}
+SIZE_OF_FIELD: dict[str, Any] = {"resolution": (20_000, 10_000), "resolutionunit": "CENTIMETER"}
+
+
+@pytest.mark.parametrize(("subfile", "scene", "said"), [(1, None, []), (0, None, ["scenes_ignored"]), (0, 1, [])])
+def test_each_scene_has_the_pixel_size_of_its_own_pages(subfile: int, scene: int | None, said: list[str]) -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(THUMBNAIL, subfiletype=subfile, metadata=None, **SIZE_OF_PREVIEW)
+        writer.write(FIELD, metadata=None, **SIZE_OF_FIELD)
+    decoded = decode_image(buffer.getvalue(), LIMIT, scene=scene)
+    np.testing.assert_array_equal(decoded.image, FIELD)
+    assert decoded.pixel_size == pytest.approx((1, 0.5))
+    assert codes(decoded) == said
+
+
+@pytest.mark.parametrize("separator", [" [0,0 640x512] (256x256)", ""])
+def test_a_level_of_a_slide_has_larger_pixels_than_the_slide(separator: str) -> None:
+    said = f"Aperio Image Library v11\r\n640x512{separator} -> 160x128 JPEG/RGB Q=30|AppMag = 20|MPP = 0.5"
+    assert decode_image(pages(FIELD, description=said), LIMIT).pixel_size == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        json.dumps({"shape": [5, 128, 160]}),
+        json.dumps({"shape": [1024, 1024]}),
+        json.dumps({"shape": [5, 1024, 1024]}),
+        "ImageJ=1.54f\nimages=30\nslices=30\n",
+        "ImageJ=1.54f\nimages=4\nchannels=2\nframes=2\nhyperstack=true\n",
+    ],
+)
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_description_that_an_image_kept_from_its_stack_is_told(description: str, compression: str | None) -> None:
+    decoded = decode_image(pages(FIELD, description=description, compression=compression), LIMIT)
+    np.testing.assert_array_equal(decoded.image, FIELD)
+    assert (decoded.n_pages, codes(decoded)) == (1, ["metadata_unreadable"])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"description": json.dumps({"shape": [3, 128, 160]})},
+        {"description": "ImageJ=1.54f\nimages=3\nslices=3\n"},
+        {"extratags": [(33629, 5, 3, tuple(range(6)), True)]},
+    ],
+)
+def test_planes_without_pages_of_their_own_are_refused(said: dict[str, Any]) -> None:
+    data = tiff(FIELD, metadata=None, **said) + FIELD.tobytes() * 2
+    with pytest.raises(UnsupportedImageError, match=r"3 planes have no headers of their own.*save it with"):
+        decode_image(data, LIMIT)
+
+
+def test_a_stack_of_metamorph_whose_planes_are_not_there_is_told() -> None:
+    decoded = decode_image(tiff(FIELD, metadata=None, extratags=[(33629, 5, 3, tuple(range(6)), True)]), LIMIT)
+    np.testing.assert_array_equal(decoded.image, FIELD)
+    assert codes(decoded) == ["metadata_unreadable"]
+
+
+def test_ome_comes_before_what_tifffile_says_beside_it() -> None:
+    said = ome(pixels_xml(0, "2", inside='<Channel Name="GFP"/><Channel Name="DAPI"/><TiffData/>', PhysicalSizeX="0.5"))
+    data = tiff(np.stack([OTHER, FIELD]), description=said, metadata={}, photometric="minisblack")
+    decoded = decode_image(data, LIMIT)
+    np.testing.assert_array_equal(decoded.image, FIELD)
+    assert (decoded.channel_names, decoded.pixel_size_um, codes(decoded)) == (("GFP", "DAPI"), 0.5, [])
+
+
+def test_a_turned_tiff_is_told() -> None:
+    for orientation in (0, 1, 3, 6):
+        decoded = decode_image(tiff(FIELD, extratags=[(274, 3, 1, orientation, True)]), LIMIT)
+        np.testing.assert_array_equal(decoded.image, FIELD)
+        assert codes(decoded) == (["orientation_ignored"] if orientation > 1 else [])

@@ -39,6 +39,14 @@ def test_saturation_is_told_of_fluorescence_but_not_of_white_paper() -> None:
     assert codes(np.repeat(overexposed[..., np.newaxis], 3, axis=2)) == []
 
 
+@pytest.mark.parametrize("n_bits", [10, 12, 14])
+def test_saturation_of_a_camera_that_does_not_fill_16_bits(n_bits: int) -> None:
+    white = 2**n_bits - 1
+    overexposed = np.clip(NUCLEI * 3.0 / 255 * white, 0, white).astype(np.uint16)
+    assert "saturated" in codes(overexposed)
+    assert "saturated" not in codes(overexposed + np.uint16(1))
+
+
 def test_noise_is_told_when_it_hides_the_nuclei() -> None:
     assert codes((NUCLEI + GENERATOR.normal(0, 3, NUCLEI.shape)).astype(np.uint8)) == []
     assert codes(np.clip(NUCLEI + GENERATOR.normal(0, 90, NUCLEI.shape), 0, 255).astype(np.uint8)) == ["noisy"]
