@@ -55,7 +55,7 @@ def measured(service: str) -> Iterator[str]:
 
 def make(service: str, name: str = "made", *, images: dict[str, bytes] | None = None) -> str:
     """An experiment that waits for its start."""
-    made: str = httpx2.post(f"{service}/experiments?start=manual", json={"name": name}).json()["id"]
+    made: str = httpx2.post(f"{service}/experiments?start=manual", json={"name": name}, timeout=60).json()["id"]
     if images:
         parts = [("files", one) for one in images.items()]
         httpx2.post(f"{service}/experiments/{made}/images", files=parts).raise_for_status()
@@ -133,8 +133,11 @@ def test_what_was_understood_is_told_before_it_starts_and_a_channel_is_chosen(pa
     start = page.get_by_role("button", name="Start measuring")
     expect(start).to_be_disabled()
     expect(page.get_by_text("Choose the channel that shows the nuclei.")).to_be_visible()
+    # Until then nobody knows which files are images.
+    expect(page.get_by_text("without images")).to_have_count(0)
     page.get_by_label("Which channel shows the nuclei?").select_option("w2")
     expect(start).to_be_enabled()
+    expect(page.get_by_role("img", name="The image A01_s1_w2.tif")).to_be_visible()
     expect(page.get_by_role("gridcell", name="A02, taxol, no image")).to_be_visible()
     page.get_by_text("1 well of the layout without images").click()
     page.get_by_text("1 file names no well").click()
@@ -268,6 +271,54 @@ def test_progress_is_told_with_pace_and_time_left_and_can_be_stopped(page: Page,
     page.unroute("**/events")
     page.get_by_role("button", name="Stop measuring").click()
     expect(page.get_by_text("Stopped", exact=True)).to_be_visible()
+
+
+def test_what_stands_on_the_page_keeps_its_place_when_measuring_ends(page: Page, service: str) -> None:
+    made = make(service, images={"A01.tif": nuclei(2)})
+    now = httpx2.get(f"{service}/experiments/{made}").json()
+    running = now | {"is_started": True, "state": "running", "warnings": [{"code": "told", "message": "Something."}]}
+    done = running | {"state": "done", "images": now["images"] | {"waiting": 0, "done": 1}}
+    told = "".join(f"event: progress\ndata: {json.dumps(one)}\n\n" for one in (running, done))
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+    page.goto(f"/#/experiments/{made}/downloads")
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 thing to know")).to_be_visible()
+    expect(page.locator("main > :first-child")).to_have_text("Experiments")
+
+
+def test_an_answer_that_was_asked_for_too_early_comes_when_measuring_ends(page: Page, measured: str) -> None:
+    problems = [{"detail": "All wells are controls.", "code": "unusable_table"}]
+
+    def too_early(route: Route) -> None:
+        route.fulfill(status=422, json=problems.pop()) if problems else route.continue_()
+
+    def measuring(route: Route) -> None:
+        now = route.fetch(url=route.request.url.removesuffix("/events")).json() | {"state": "running"}
+        route.fulfill(content_type="text/event-stream", body=f"event: progress\ndata: {json.dumps(now)}\n\n")
+
+    page.route("**/effects*", too_early)
+    page.route("**/events", measuring)
+    page.goto(f"/#/experiments/{measured}/answer")
+    expect(page.get_by_text("All wells are controls.")).to_be_visible()
+    page.unroute("**/events")
+    expect(page.get_by_text("taxol 10 nM changed the number of nuclei: -")).to_be_visible()
+
+
+def test_a_layout_is_changed_when_it_has_been_read(page: Page, service: str) -> None:
+    made = make(service, images={"A01.tif": nuclei(2)})
+    layout = "well,condition,dose\nA01,DMSO,0\nA02,taxol,3\n"
+    httpx2.put(f"{service}/experiments/{made}/layout", content=layout).raise_for_status()
+    held: list[Route] | None = []
+    page.route("**/tables/wells*", lambda route: route.continue_() if held is None else held.append(route))
+    page.goto(f"/#/experiments/{made}")
+    expect(page.get_by_text("1 file is here.")).to_be_visible()
+    expect(page.get_by_text("The doses have no unit.")).to_have_count(0)
+    waiting, held = held, None
+    for one in waiting:
+        one.continue_()
+    page.get_by_label("The doses have no unit.").fill("nM")
+    page.get_by_role("button", name="Say so").click()
+    expect(page.get_by_role("gridcell", name="A02, taxol 3 nM, no image")).to_be_visible()
 
 
 def test_it_is_asked_before_an_experiment_is_deleted(page: Page, service: str) -> None:

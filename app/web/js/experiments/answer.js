@@ -27,7 +27,7 @@ export function Answer({ status, parameters }) {
   const effects = useAsked(done && hasControl ? pathOf("experiments", status.id, "effects") : null, asked);
   // While images are measured it is asked again by hand alone: each answer takes a while.
   useEffect(() => {
-    if (!isMeasuring && effects.data) effects.again();
+    if (!isMeasuring && (effects.data || effects.problem)) effects.again();
   }, [isMeasuring, status.layout]);
   const see = (news) => replaceRoute(routeTo(["experiments", status.id, "answer"], { ...asked, ...news }));
   if (!status.layout) {
