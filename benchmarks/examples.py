@@ -41,9 +41,18 @@ _LAYOUT = (
     "A01,DMSO,,,negative\nA02,DMSO,,,negative\nA03,DMSO,,,negative\n"
     "B01,taxol,10,nM,\nB02,taxol,10,nM,\nB03,taxol,10,nM,\n"
 )
-_TABLE = (
-    "well,condition,control,count\nA1,DMSO,negative,100\nA2,DMSO,negative,101\nA3,DMSO,negative,108\n"
-    "B1,taxol,,80\nB2,taxol,,85\nB3,taxol,,90\n"
+_COUNTS = {
+    "DMSO,negative,,": (100, 101, 108),
+    "taxol,,1,nM": (98, 103, 100),
+    "taxol,,3,nM": (91, 86, 88),
+    "taxol,,10,nM": (66, 60, 61),
+    "taxol,,30,nM": (45, 41, 44),
+    "taxol,,100,nM": (39, 36, 40),
+}
+_TABLE = "well,condition,control,dose,dose_unit,count\n" + "".join(
+    f"{row}{column},{got},{count}\n"
+    for row, (got, counts) in zip("ABCDEF", _COUNTS.items())
+    for column, count in enumerate(counts, 1)
 )
 
 

@@ -88,6 +88,15 @@ class EffectiveDose:
 
 
 @dataclass(frozen=True)
+class CurvePoint:
+    """A point of a fitted curve, with the curve's pointwise 95 % interval; None where that is not determined."""
+
+    dose: float
+    response: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class ConditionCurve:
     """The dose-response curve of a condition. Doses are in `dose_unit`.
 
@@ -101,6 +110,8 @@ class ConditionCurve:
         Profile intervals; an end that the doses do not bound is None.
     effective_doses
         ED10, ED50 and ED90.
+    points
+        Of the curve, to draw it: from the lowest dose to the highest, evenly on the logarithm of the dose.
     effect_p_value, lack_of_fit_p_value, residual_deviation
         p of no dependence on the dose, p of a curve that fits, and what is left over.
     warnings
@@ -120,6 +131,7 @@ class ConditionCurve:
     lower: float
     upper: float
     effective_doses: tuple[EffectiveDose, ...]
+    points: tuple[CurvePoint, ...]
     effect_p_value: float
     lack_of_fit_p_value: float | None
     residual_deviation: float

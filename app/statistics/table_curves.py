@@ -1,5 +1,6 @@
 """The dose-response curves of a table of wells."""
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,12 +12,13 @@ from app.statistics.aggregate import Values, group_index, mean_of, relative_to_c
 from app.statistics.curve_comparison import compare_curves
 from app.statistics.curve_result import DoseResponse
 from app.statistics.dose_response import FEWEST_DOSES, fit_curve
-from app.statistics.results import StatisticsWarning
-from app.statistics.schema import ConditionCurve, Ec50Ratio, EffectiveDose
+from app.statistics.results import Interval, StatisticsWarning
+from app.statistics.schema import ConditionCurve, CurvePoint, Ec50Ratio, EffectiveDose
 from app.statistics.well_table import WellTable
 
 Mask = NDArray[np.bool_]
 PERCENTS = (10.0, 50.0, 90.0)
+_N_POINTS = 41
 # So many curves have six pairs; of more each is compared with that of a positive control.
 _MOST_IN_PAIRS = 4
 _MOST_RATIOS = 24
@@ -175,6 +177,7 @@ def _curve(wells: WellTable, values: Values, condition: str, treated: Mask) -> _
         lower=curve.lower,
         upper=curve.upper,
         effective_doses=tuple(_effective_dose(curve, percent) for percent in PERCENTS),
+        points=_points(curve),
         effect_p_value=curve.effect_p_value,
         lack_of_fit_p_value=curve.lack_of_fit_p_value,
         residual_deviation=curve.residual_deviation,
@@ -190,4 +193,16 @@ def _effective_dose(curve: DoseResponse, percent: float) -> EffectiveDose:
         standard_error_hessian=curve.effective_dose_error(percent, "hessian"),
         standard_error_jacobian=curve.effective_dose_error(percent, "jacobian"),
         interval=curve.ec50_interval if percent == 50 else curve.effective_dose_interval(percent),
+    )
+
+
+def _points(curve: DoseResponse) -> tuple[CurvePoint, ...]:
+    doses = curve.curve.dose[curve.curve.dose > 0]
+    at = np.geomspace(doses.min(), doses.max(), _N_POINTS)
+    band = curve.band(at)
+    low, high = np.full((2, _N_POINTS), np.nan) if band is None else band
+    points = zip(at.tolist(), curve.predict(at).tolist(), low.tolist(), high.tolist())
+    return tuple(
+        CurvePoint(dose, response, Interval(low, high) if math.isfinite(high - low) else None)
+        for dose, response, low, high in points
     )

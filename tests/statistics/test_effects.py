@@ -1,4 +1,5 @@
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import stats
 
 from app.errors import TableError
 from app.statistics import normalise, table_curves
+from app.statistics.curve_result import DoseResponse
 from app.statistics.dose_response import fit_curve
 from app.statistics.effects import EffectOptions, Test, adjust, effects
 from app.statistics.schema import ConditionEffect, EndpointEffects
@@ -681,6 +683,27 @@ def test_the_fit_behind_a_curve_can_be_plotted() -> None:
     wells = well_table(lincs(), ["count"])
     curve = fitted_curve(wells, wells.endpoints["count"], "BRD-K68747584")
     assert curve.ec50 == pytest.approx(fit_curve(*published.lincs_relative("BRD-K68747584")).ec50, rel=1e-5)
+
+
+def test_a_curve_is_told_in_points_with_the_band_that_is_plotted() -> None:
+    wells = well_table(lincs(), ["count"])
+    fitted = fitted_curve(wells, wells.endpoints["count"], "BRD-K68747584")
+    points = first_endpoint(lincs()).curves[0].points
+    doses = np.array([point.dose for point in points])
+    assert (doses[0], doses[-1]) == pytest.approx(
+        (fitted.curve.dose[fitted.curve.dose > 0].min(), fitted.curve.dose.max())
+    )
+    assert np.ptp(np.diff(np.log(doses))) == pytest.approx(0, abs=1e-9)
+    assert [point.response for point in points] == pytest.approx(fitted.predict(doses))
+    low, high = fitted.band(doses) or pytest.fail("all is determined")
+    assert [point.interval for point in points] == [pytest.approx(one) for one in zip(low, high)]
+    assert all(point.interval.low < point.response < point.interval.high for point in points)
+
+
+def test_a_curve_whose_band_is_not_determined_has_points_without_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DoseResponse, "band", lambda *_: None)
+    points = first_endpoint(lincs()).curves[0].points
+    assert all(point.interval is None and math.isfinite(point.response) for point in points)
 
 
 def test_replicates_of_several_wells_are_one_point_of_a_curve() -> None:

@@ -55,7 +55,7 @@ def measured(service: str) -> Iterator[str]:
 
 def make(service: str, name: str = "made", *, images: dict[str, bytes] | None = None) -> str:
     """An experiment that waits for its start."""
-    made: str = httpx2.post(f"{service}/experiments?start=manual", json={"name": name}).json()["id"]
+    made: str = httpx2.post(f"{service}/experiments?start=manual", json={"name": name}, timeout=60).json()["id"]
     if images:
         parts = [("files", one) for one in images.items()]
         httpx2.post(f"{service}/experiments/{made}/images", files=parts).raise_for_status()
@@ -133,8 +133,11 @@ def test_what_was_understood_is_told_before_it_starts_and_a_channel_is_chosen(pa
     start = page.get_by_role("button", name="Start measuring")
     expect(start).to_be_disabled()
     expect(page.get_by_text("Choose the channel that shows the nuclei.")).to_be_visible()
+    # Until then nobody knows which files are images.
+    expect(page.get_by_text("without images")).to_have_count(0)
     page.get_by_label("Which channel shows the nuclei?").select_option("w2")
     expect(start).to_be_enabled()
+    expect(page.get_by_role("img", name="The image A01_s1_w2.tif")).to_be_visible()
     expect(page.get_by_role("gridcell", name="A02, taxol, no image")).to_be_visible()
     page.get_by_text("1 well of the layout without images").click()
     page.get_by_text("1 file names no well").click()
@@ -224,6 +227,54 @@ def test_the_control_is_asked_for_where_the_layout_names_none(page: Page, unmark
     assert page.url.endswith("control=DMSO")
 
 
+def test_fractions_of_nuclei_and_b_scores_are_choices(page: Page, measured: str) -> None:
+    page.goto(f"/#/experiments/{measured}/answer")
+    page.get_by_label("What is compared").select_option("Fraction of positive nuclei")
+    expect(page.get_by_text("Which nuclei are positive?")).to_be_visible()
+    page.get_by_label("Positive where").select_option("Intensity mean")
+    page.get_by_label("is above").fill("1")
+    page.get_by_label("is above").press("Enter")
+    expect(page.locator(".answer")).to_contain_text("fraction of positive nuclei")
+    assert "marker=intensity_mean&marker_threshold=1" in page.url
+    # The table of wells has no fractions.
+    expect(page.get_by_text("The line is the mean of n replicates (a well)")).to_be_visible()
+    page.get_by_label("What is compared").select_option("Number of nuclei")
+    page.get_by_text("Design").click()
+    page.get_by_label("Values").select_option("B-scores")
+    expect(page.get_by_text("B-scores need wells in three rows")).to_be_visible()
+
+
+def growing() -> str:
+    """Two drugs, of which one needs ten times as much as the other, with counts at time 0."""
+    lines = ["well,condition,control,dose,dose_unit,count,time0_count"]
+    lines += [f"A{column},DMSO,negative,,,{count},100" for column, count in enumerate((400, 390, 410, 405), 1)]
+    for row, drug, ec50 in (("B", "taxol", 10), ("C", "nocodazole", 100)):
+        for column, dose in enumerate((1, 1, 10, 10, 100, 100, 1000, 1000), 1):
+            count = 50 + 350 / (1 + dose / ec50) + 3 * (column % 3)
+            lines.append(f"{row}{column},{drug},,{dose},nM,{count:.0f},100")
+    return "\n".join(lines)
+
+
+def test_curves_have_bands_and_are_compared_and_growth_is_told(page: Page, service: str, measured: str) -> None:
+    told = httpx2.post(f"{service}/effects", content=growing(), headers={"Content-Type": "text/csv"}, timeout=60)
+    body = told.raise_for_status().json()
+    page.route("**/effects*", lambda route: route.fulfill(json=body))
+    page.goto(f"/#/experiments/{measured}/answer")
+    curve = page.get_by_role("img", name="Number of nuclei of nocodazole by dose")
+    expect(curve.locator(".fit-band")).to_have_count(1)
+    ratios = page.get_by_role("region", name="EC50 against each other")
+    expect(ratios.get_by_role("row", name="taxol nocodazole 0.")).to_be_visible()
+    rates = page.get_by_role("region", name="Growth rates")
+    expect(rates.get_by_role("row", name="taxol")).to_contain_text("nM")
+    assert found_by_axe(page) == []
+    expect(page.locator(".forest .dot")).not_to_have_count(0)
+    # The counts of wells are no B-scores.
+    body["normalise"] = "b_score"
+    page.reload()
+    expect(ratios).to_be_visible()
+    expect(page.locator(".forest .dot")).to_have_count(0)
+
+
 def test_an_image_is_excluded_with_a_reason_and_failures_are_told(page: Page, measured: str) -> None:
     page.goto(f"/#/experiments/{measured}/images?shown=failed")
     expect(page.get_by_role("row", name="p_C01_s1.tif")).to_contain_text("failed")
@@ -270,6 +321,54 @@ def test_progress_is_told_with_pace_and_time_left_and_can_be_stopped(page: Page,
     expect(page.get_by_text("Stopped", exact=True)).to_be_visible()
 
 
+def test_what_stands_on_the_page_keeps_its_place_when_measuring_ends(page: Page, service: str) -> None:
+    made = make(service, images={"A01.tif": nuclei(2)})
+    now = httpx2.get(f"{service}/experiments/{made}").json()
+    running = now | {"is_started": True, "state": "running", "warnings": [{"code": "told", "message": "Something."}]}
+    done = running | {"state": "done", "images": now["images"] | {"waiting": 0, "done": 1}}
+    told = "".join(f"event: progress\ndata: {json.dumps(one)}\n\n" for one in (running, done))
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+    page.goto(f"/#/experiments/{made}/downloads")
+    expect(page.get_by_text("Done", exact=True)).to_be_visible()
+    expect(page.get_by_text("1 thing to know")).to_be_visible()
+    expect(page.locator("main > :first-child")).to_have_text("Experiments")
+
+
+def test_an_answer_that_was_asked_for_too_early_comes_when_measuring_ends(page: Page, measured: str) -> None:
+    problems = [{"detail": "All wells are controls.", "code": "unusable_table"}]
+
+    def too_early(route: Route) -> None:
+        route.fulfill(status=422, json=problems.pop()) if problems else route.continue_()
+
+    def measuring(route: Route) -> None:
+        now = route.fetch(url=route.request.url.removesuffix("/events")).json() | {"state": "running"}
+        route.fulfill(content_type="text/event-stream", body=f"event: progress\ndata: {json.dumps(now)}\n\n")
+
+    page.route("**/effects*", too_early)
+    page.route("**/events", measuring)
+    page.goto(f"/#/experiments/{measured}/answer")
+    expect(page.get_by_text("All wells are controls.")).to_be_visible()
+    page.unroute("**/events")
+    expect(page.get_by_text("taxol 10 nM changed the number of nuclei: -")).to_be_visible()
+
+
+def test_a_layout_is_changed_when_it_has_been_read(page: Page, service: str) -> None:
+    made = make(service, images={"A01.tif": nuclei(2)})
+    layout = "well,condition,dose\nA01,DMSO,0\nA02,taxol,3\n"
+    httpx2.put(f"{service}/experiments/{made}/layout", content=layout).raise_for_status()
+    held: list[Route] | None = []
+    page.route("**/tables/wells*", lambda route: route.continue_() if held is None else held.append(route))
+    page.goto(f"/#/experiments/{made}")
+    expect(page.get_by_text("1 file is here.")).to_be_visible()
+    expect(page.get_by_text("The doses have no unit.")).to_have_count(0)
+    waiting, held = held, None
+    for one in waiting:
+        one.continue_()
+    page.get_by_label("The doses have no unit.").fill("nM")
+    page.get_by_role("button", name="Say so").click()
+    expect(page.get_by_role("gridcell", name="A02, taxol 3 nM, no image")).to_be_visible()
+
+
 def test_it_is_asked_before_an_experiment_is_deleted(page: Page, service: str) -> None:
     made = make(service, "to be deleted")
     page.goto(f"/#/experiments/{made}")
@@ -307,10 +406,16 @@ LOGIC = {
         {"low": 2, "high": 97, "isBelow": True, "isAbove": True},
     ),
     "ends of the scale": ("colours.js", "[m.scaleColour(0), m.scaleColour(1)]", ["#00224e", "#fee838"]),
-    "half of the effect at the EC50": (
+    "a band goes along its upper ends and back along the lower": (
         "curve.js",
-        "[1, 10, 100].map((dose) => m.fitted({lower: 0, upper: 10, slope: 50, ec50: 10}, dose).toFixed(3))",
-        ["10.000", "5.000", "0.000"],
+        "m.bandOf([[1, 2, 4], [3, 1, 3]].map(([dose, low, high]) => ({dose, interval: {low, high}})), Number, Number)",
+        "M1.0 4.0L3.0 3.0L3.0 1.0L1.0 2.0Z",
+    ),
+    "no band where an end is not known": ("curve.js", "m.bandOf([{dose: 1, interval: null}], Number, Number)", None),
+    "what may be positive": (
+        "words.js",
+        "m.markersOf([{count: 1, area_median_px: 2, intensity_mean_c1_median: 3, intensity_mean_c1_mean: 3}])",
+        ["intensity_mean_c1"],
     ),
     "round ticks": ("axis.js", "m.linearTicks(-0.3, 2.1, 4)", [0, 1, 2]),
     "what wells have in common": (

@@ -77,8 +77,8 @@ def _of_images(wells: dict[str, list[Any]], options: EffectOptions) -> list[Stat
         told.append(
             StatisticsWarning(
                 "images_with_warnings",
-                f"{n_warned} of {sum(wells['n_images'])} images have warnings and count all the same; the table of "
-                "images tells them, and exclusions leave them out.",
+                f"{n_warned} of {sum(wells['n_images'])} images have warnings, and count all the same. The table of "
+                "images says which; look at them, and exclude those that are wrong.",
             )
         )
     return told

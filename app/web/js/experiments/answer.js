@@ -7,14 +7,15 @@ import { replaceRoute, routeTo } from "../route.js";
 import { Comparisons } from "./comparisons.js";
 import { Curves } from "./curve.js";
 import { ReportButtons } from "./downloads.js";
-import { EndpointSelect } from "./plate.js";
+import { GrowthRates } from "./growth_rates.js";
 import { PlateQuality } from "./quality.js";
+import { isAsked, Question } from "./question.js";
+import { Ec50Ratios } from "./ratios.js";
 import { answeredWells } from "./replicates.js";
 import { useWells } from "./tables.js";
-import { endpointsOf, treatmentWords } from "./words.js";
+import { endpointWords, treatmentWords } from "./words.js";
 
-const ASKED = ["endpoint", "control", "replicate", "block", "test"];
-const MEASURED = "n_images";
+const ASKED = ["endpoint", "control", "replicate", "block", "test", "normalise", "marker", "marker_threshold"];
 const MOST_ABOUT = 4;
 
 /** The answer to the question that the address holds. */
@@ -24,10 +25,10 @@ export function Answer({ status, parameters }) {
   const { done } = status.images;
   const isMeasuring = ["open", "running"].includes(status.state);
   const hasControl = Boolean(asked.control) || wells?.some(({ control }) => control === "negative");
-  const effects = useAsked(done && hasControl ? pathOf("experiments", status.id, "effects") : null, asked);
+  const effects = useAsked(done && hasControl && isAsked(asked) ? pathOf("experiments", status.id, "effects") : null, asked);
   // While images are measured it is asked again by hand alone: each answer takes a while.
   useEffect(() => {
-    if (!isMeasuring && effects.data) effects.again();
+    if (!isMeasuring && (effects.data || effects.problem)) effects.again();
   }, [isMeasuring, status.layout]);
   const see = (news) => replaceRoute(routeTo(["experiments", status.id, "answer"], { ...asked, ...news }));
   if (!status.layout) {
@@ -39,52 +40,29 @@ export function Answer({ status, parameters }) {
   if (!done || !wells) return html`<${ProblemTold} problem=${problem} /><p class="muted">${done ? "Loading..." : "No image is measured yet."}</p>`;
   const onWell = ({ plate, well }) => (location.hash = routeTo(["experiments", status.id, "plate"], { endpoint: asked.endpoint, plate, well }));
   const [answer] = effects.data?.endpoints ?? [];
-  const shown = answeredWells(wells, effects.data?.control ?? []);
+  // B-scores are not what the table of wells holds.
+  const areValues = effects.data?.normalise === "none";
+  const shown = areValues ? answeredWells(wells, effects.data.control) : [];
+  const title = answer && `${endpointWords(answer.endpoint)}${areValues ? "" : ", B-score"}`;
   return html`
     <${Question} wells=${wells} asked=${asked} see=${see} />
     ${isMeasuring && html`
       <p class="told">Measuring goes on; this is the answer of the images until now. <button type="button" onClick=${effects.again}>Ask again</button></p>`}
     ${!hasControl && html`<p class="told">Which wells are untreated? Choose their condition as the control, or mark them in the layout.</p>`}
     <div class="answer" aria-live="polite" aria-busy=${String(effects.isAsking)}>
-      ${hasControl && effects.isAsking && !effects.data && html`<p class="muted">Comparing...</p>`}
+      ${hasControl && isAsked(asked) && effects.isAsking && !effects.data && html`<p class="muted">Comparing...</p>`}
       <${ProblemTold} problem=${effects.problem} />
-      ${effects.data && html`<section class="card"><p class="sentence">${effects.data.answer}</p><p>${effects.data.limits}</p></section>`}
+      ${effects.data && isAsked(asked) && html`<section class="card"><p class="sentence">${effects.data.answer}</p><p>${effects.data.limits}</p></section>`}
     </div>
-    ${answer && html`
+    ${answer && isAsked(asked) && html`
       <${Warnings} label="Warnings of the statistics" warnings=${warningsOf(effects.data)} />
-      <${Comparisons} answer=${answer} wells=${shown} onWell=${onWell} />
-      <${Curves} answer=${answer} wells=${shown} onWell=${onWell} />
+      <${Comparisons} answer=${answer} title=${title} wells=${shown} onWell=${onWell} />
+      <${Curves} answer=${answer} title=${title} wells=${shown} onWell=${onWell} />
+      <${Ec50Ratios} answer=${answer} />
+      <${GrowthRates} answer=${answer} />
       <${PlateQuality} answer=${answer} />
       <${ReportButtons} status=${status} asked=${asked} />
     `}
-  `;
-}
-
-function Question({ wells, asked, see }) {
-  const conditions = [...new Set(wells.map((well) => well.condition).filter(Boolean))];
-  const hasControl = wells.some((well) => well.control === "negative");
-  const names = Object.keys(wells[0] ?? {});
-  const columns = names.slice(0, names.indexOf(MEASURED)).filter((name) => !["condition", "dose", "dose_unit", "control"].includes(name));
-  const known = columns.filter((name) => name === "well" || wells.some((well) => well[name]));
-  const select = (name, none, options) => html`
-    <select value=${asked[name]} onChange=${({ target }) => see({ [name]: target.value })}>
-      <option value="">${none}</option>
-      ${options.map((one) => html`<option value=${one}>${one}</option>`)}
-    </select>
-  `;
-  return html`
-    <div class="row controls" role="group" aria-label="What is asked">
-      <label>What is compared <${EndpointSelect} endpoints=${endpointsOf(wells)} value=${asked.endpoint || "count"} onChange=${(endpoint) => see({ endpoint })} /></label>
-      <label>Control ${select("control", hasControl ? "as the layout says" : "choose one", conditions)}</label>
-      <details class="quiet inline" open=${Boolean(asked.replicate || asked.block || asked.test)}>
-        <summary>Design</summary>
-        <div class="row controls">
-          <label>n counts ${select("replicate", "as the layout says", known)}</label>
-          <label>Compared within ${select("block", "as the plates say", ["none", ...known.filter((name) => name !== "well")])}</label>
-          <label>Test ${select("test", "t (Welch, Dunnett)", ["rank", "permutation"])}</label>
-        </div>
-      </details>
-    </div>
   `;
 }
 
@@ -96,6 +74,8 @@ export function warningsOf({ warnings, endpoints }) {
     for (const plate of endpoint.plates) places.push([plate.plate ? `Plate ${plate.plate}` : "", plate.warnings]);
     for (const one of endpoint.comparisons) places.push([treatmentWords(one.condition, one.dose, one.dose_unit), one.warnings]);
     for (const curve of endpoint.curves) places.push([`Curve of ${curve.condition}`, curve.warnings]);
+    for (const one of endpoint.ec50_ratios) places.push([`${one.condition} and ${one.reference}`, one.warnings]);
+    for (const one of endpoint.growth_rates) places.push([`Growth rate, ${one.condition}`, one.warnings]);
   }
   const told = new Map();
   for (const [about, some] of places) {

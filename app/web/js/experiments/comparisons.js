@@ -2,32 +2,35 @@
 import { html } from "../preact.js";
 import { extent, linearTicks } from "./axis.js";
 import { replicatesOf } from "./replicates.js";
-import { endpointWords, number, pWords, treatmentWords } from "./words.js";
+import { number, pWords, treatmentWords } from "./words.js";
 
 const MOST = 200;
 const LEVEL = 0.05;
 
 /** A row a treatment, below its controls. */
-export function Comparisons({ answer, wells, onWell }) {
+export function Comparisons({ answer, title, wells, onWell }) {
   const shown = answer.comparisons.slice(0, MOST);
   if (!shown.length) return null;
   const replicates = ({ comparison, isControl }) => replicatesOf(wells, comparison, answer.endpoint, isControl);
   const rows = withControls(shown).map((row) => ({ ...row, replicates: replicates(row) }));
-  const values = extent(rows.flatMap((row) => row.replicates.map(({ value }) => value)));
-  const isPercent = shown.every(({ mean_control: mean }) => mean > 0);
+  const hasDots = rows.some((row) => row.replicates.length);
+  const means = shown.flatMap((one) => [one.mean_control, one.mean_treated]);
+  const values = extent([...means, ...rows.flatMap((row) => row.replicates.map(({ value }) => value))]);
+  const isPercent = shown.every(({ change_percent: change }) => change !== null);
   const changes = extent([0, ...shown.flatMap((one) => Object.values(changeOf(one, isPercent)))]);
   const unit = isPercent ? "Change from control, %" : "Difference from control";
   return html`
     <section class="card" aria-labelledby="comparisons">
       <h2 id="comparisons">Treatments against control</h2>
       <p class="muted">
-        Each dot is a replicate (${unitWords(shown)}). The bar is the 95 % interval of the change: where it crosses the line of no change, chance
+        ${hasDots ? `Each dot is a replicate (${unitWords(shown)}).` : `The line is the mean of n replicates (${unitWords(shown)}); the report shows each.`}
+        ${" "}The bar is the 95 % interval of the change: where it crosses the line of no change, chance
         alone may have made the difference.
       </p>
-      <div class="forest" role="table" aria-label=${`${endpointWords(answer.endpoint)}: treatments against control`}>
+      <div class="forest" role="table" aria-label=${`${title}: treatments against control`}>
         <div role="row" class="forest-head">
           <span role="columnheader">Treatment</span>
-          <span role="columnheader">${endpointWords(answer.endpoint)}</span>
+          <span role="columnheader">${title}</span>
           <span role="columnheader">${unit}</span>
           <span role="columnheader" class="number">p</span>
         </div>
@@ -53,9 +56,11 @@ function withControls(comparisons) {
 }
 
 /** The change and the ends of its interval, in percent of the control's mean or in the endpoint's unit. */
-export function changeOf({ difference, difference_interval: interval, mean_control: mean }, isPercent) {
-  const factor = isPercent ? 100 / mean : 1;
-  return { change: factor * difference, low: interval ? factor * interval.low : null, high: interval ? factor * interval.high : null };
+export function changeOf(comparison, isPercent) {
+  const [change, interval] = isPercent
+    ? [comparison.change_percent, comparison.change_percent_interval]
+    : [comparison.difference, comparison.difference_interval];
+  return { change, low: interval?.low ?? null, high: interval?.high ?? null };
 }
 
 function Row({ comparison, isControl, name, replicates, values, changes, isPercent, onWell }) {
@@ -68,7 +73,7 @@ function Row({ comparison, isControl, name, replicates, values, changes, isPerce
   return html`
     <div role="row" class=${`forest-row ${isControl ? "control" : ""}`}>
       <span role="rowheader">${name} <span class="muted">n = ${n}</span></span>
-      <span role="cell"><${Strip} range=${values} label=${`mean ${number(mean)}; replicates ${replicates.map(({ value }) => number(value)).join(", ")}`}>
+      <span role="cell"><${Strip} range=${values} label=${`mean ${number(mean)}${replicates.length ? `; replicates ${replicates.map(({ value }) => number(value)).join(", ")}` : ""}`}>
         ${replicates.map(({ name: replicate, value, wells }, at) => html`
           <i class="dot" style=${{ left: placed(value, values), top: spread(at) }} title=${`${replicate}: ${number(value)}`} onClick=${() => onWell(wells[0])}></i>
         `)}

@@ -1,53 +1,51 @@
-// A dose-response curve: wells as dots, the fit, and the interval of the EC50.
+// A dose-response curve: wells as dots, the fit with its band, and the interval of the EC50.
 import { html } from "../preact.js";
 import { extent, linearTicks, logTicks } from "./axis.js";
 import { responsesOf } from "./replicates.js";
-import { endpointWords, number } from "./words.js";
+import { number } from "./words.js";
 
 const [WIDTH, HEIGHT] = [360, 250];
 const [LEFT, RIGHT, TOP, BOTTOM] = [52, 12, 26, 40];
-const N_POINTS = 80;
-
-/** The fitted response at a dose above 0 (log-logistic; a slope above 0 falls). */
-export function fitted({ lower, upper, slope, ec50 }, dose) {
-  if (slope === null || ec50 === null) return (lower + upper) / 2;
-  return lower + (upper - lower) / (1 + Math.exp(Math.min(500, Math.max(-500, slope * Math.log(dose / ec50)))));
-}
 
 /** All curves of an endpoint. */
-export function Curves({ answer, wells, onWell }) {
+export function Curves({ answer, title, wells, onWell }) {
   if (!answer.curves.length) return null;
+  const hasDots = answer.curves.some((curve) => responsesOf(wells, curve, answer.endpoint).length);
   return html`
     <section class="card" aria-labelledby="curves">
       <h2 id="curves">Dose and response</h2>
+      <p class="muted">
+        ${hasDots && "Each dot is a well. "}Blue: the curve and its 95 % interval; orange: the EC50 and its own. A dashed curve has no EC50.
+      </p>
       <div class="curves">
         ${answer.curves.map((curve) => html`
-          <${Curve} key=${curve.condition} curve=${curve} endpoint=${answer.endpoint} wells=${wells} onWell=${onWell} />`)}
+          <${Curve} key=${curve.condition} curve=${curve} answer=${answer} title=${title} wells=${wells} onWell=${onWell} />`)}
       </div>
     </section>
   `;
 }
 
-function Curve({ curve, endpoint, wells, onWell }) {
-  const points = responsesOf(wells, curve, endpoint);
-  const doses = points.map(({ dose }) => dose).filter((dose) => dose > 0);
-  if (!doses.length) return null;
-  const [lowest, highest] = [Math.min(...doses), Math.max(...doses)];
+function Curve({ curve, answer, title, wells, onWell }) {
+  const dots = responsesOf(wells, curve, answer.endpoint);
+  const { points } = curve;
+  const [first, last] = [points[0], points.at(-1)];
+  const [lowest, highest] = [first.dose, last.dose];
   // Dose 0 has no logarithm; it stands to the left of the others.
   const step = Math.max((highest / lowest) ** 0.12, 1.6);
   const zero = lowest / step ** 2;
   const reach = [Math.log(zero / step), Math.log(highest * step)];
-  const [bottom, top] = extent([...points.map(({ response }) => response), curve.lower, curve.upper]);
+  const [bottom, top] = extent([...[...dots, ...points].map(({ response }) => response), ...meansOf(curve, answer)]);
   const x = (dose) => LEFT + ((WIDTH - LEFT - RIGHT) * (Math.log(dose) - reach[0])) / (reach[1] - reach[0]);
   const y = (response) => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * (response - bottom)) / (top - bottom);
-  const doseAt = (index) => (lowest / step) * (step ** 2 * (highest / lowest)) ** (index / (N_POINTS - 1));
-  const at = Array.from({ length: N_POINTS }, (_, index) => doseAt(index));
-  const line = at.map((dose, index) => `${index ? "L" : "M"}${x(dose).toFixed(1)} ${y(fitted(curve, dose)).toFixed(1)}`).join("");
+  // A band may go far beyond the responses, which are to be seen.
+  const seen = (response) => y(Math.min(top, Math.max(bottom, response)));
+  const line = pathOf(points.map(({ dose, response }) => [x(dose), y(response)]));
+  const band = bandOf(points, x, seen);
   const { low, high } = curve.ec50_interval;
   const isKnown = curve.ec50 !== null && low !== null && high !== null;
   const within = (dose) => Math.min(WIDTH - RIGHT, Math.max(LEFT, x(dose)));
-  const words = `${endpointWords(endpoint)}${curve.relative_to_control ? ", part of control" : ""}`;
-  const ends = [lowest, highest].map((dose) => `${number(fitted(curve, dose))} at ${number(dose)}`).join(" to ");
+  const words = `${title}${curve.relative_to_control ? ", part of control" : ""}`;
+  const ends = [first, last].map(({ dose, response }) => `${number(response)} at ${number(dose)}`).join(" to ");
   return html`
     <figure class="curve">
       <figcaption><b>${curve.condition}</b><br />${ec50Words(curve)}</figcaption>
@@ -62,14 +60,32 @@ function Curve({ curve, endpoint, wells, onWell }) {
         <text class="tick" x="4" y="14">${words}</text>
         <text class="tick" x=${x(zero)} y=${HEIGHT - BOTTOM + 16} text-anchor="middle">0</text>
         <text class="tick" x=${(LEFT + WIDTH - RIGHT) / 2} y=${HEIGHT - 6} text-anchor="middle">Dose (${curve.dose_unit ?? "no unit"})</text>
+        ${isKnown && band && html`<path class="fit-band" d=${band} />`}
         <path class=${isKnown ? "fit" : "fit unsure"} d=${line} />
-        ${points.map(({ dose, response, well }) => html`
+        ${dots.map(({ dose, response, well }) => html`
           <circle class=${dose ? "point" : "point control"} cx=${x(dose || zero)} cy=${y(response)} r="3.2" onClick=${() => onWell(well)}>
             <title>${well.well}: ${number(response)} at ${number(dose)}</title>
           </circle>`)}
       </svg>
     </figure>
   `;
+}
+
+/** What a curve lies between, so that where no dots are seen chance does not look like a change. */
+function meansOf({ condition, relative_to_control: isRelative }, { comparisons }) {
+  if (isRelative) return [0, 1];
+  const own = comparisons.filter((one) => one.condition === condition);
+  return own.flatMap((one) => [one.mean_treated, one.mean_control]);
+}
+
+const pathOf = (places) => places.map((place, at) => `${at ? "L" : "M"}${place.map((one) => one.toFixed(1)).join(" ")}`).join("");
+
+/** The outline of the curve's interval: along its upper ends and back along the lower; null where an end is not known. */
+export function bandOf(points, x, y) {
+  if (points.some(({ interval }) => interval === null)) return null;
+  const upper = points.map(({ dose, interval }) => [x(dose), y(interval.high)]);
+  const lower = points.map(({ dose, interval }) => [x(dose), y(interval.low)]);
+  return `${pathOf([...upper, ...lower.reverse()])}Z`;
 }
 
 function ec50Words({ ec50, ec50_interval: { low, high }, dose_unit: unit }) {

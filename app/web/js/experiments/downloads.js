@@ -80,7 +80,7 @@ export function ReportButtons({ status, asked }) {
       }
     });
   };
-  const name = `${status.name.replace(/[^\p{L}\p{N} ._-]/gu, "_")}.html`;
+  const name = `${status.name.replace(/[^\p{L}\p{N} .,_-]/gu, "_")}.html`;
   return html`
     <p class="row">
       <button type="button" class="first" disabled=${isMaking} onClick=${open}>Open the report</button>

@@ -18,7 +18,7 @@ const PARTS = {
   answer: { title: "Answer", Part: Answer },
   images: { title: "Images", Part: Images },
   downloads: { title: "Report and tables", Part: Downloads },
-  setup: { title: "Images and layout", Part: Setup },
+  setup: { title: "Files and layout", Part: Setup },
 };
 
 const STOPPING = ["model_changed", "channel_needed", "unusable_layout"];
@@ -84,12 +84,14 @@ function Told({ status: { warnings } }) {
   const stopping = warnings.filter(({ code }) => STOPPING.includes(code));
   const others = warnings.filter(({ code }) => !STOPPING.includes(code));
   return html`
-    <${Warnings} warnings=${stopping} />
-    ${others.length > 0 && html`
-      <details class="told">
-        <summary>${several(others.length, "thing")} to know about the files and the layout</summary>
-        <ul>${others.map(({ code, message }) => html`<li key=${code + message}>${message}</li>`)}</ul>
-      </details>`}
+    <div>
+      <${Warnings} warnings=${stopping} />
+      ${others.length > 0 && html`
+        <details class="told">
+          <summary>${several(others.length, "thing")} to know about the files and the layout</summary>
+          <ul>${others.map(({ code, message }) => html`<li key=${code + message}>${message}</li>`)}</ul>
+        </details>`}
+    </div>
   `;
 }
 

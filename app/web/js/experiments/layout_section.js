@@ -30,10 +30,10 @@ export function LayoutSection({ status, wells, candidates, putLayout, problem })
           ${status.layout ? "Choose another table" : "Choose a table (CSV)"}
           <input class="unseen" type="file" accept=".csv,.tsv,.txt,text/csv" onChange=${choose} />
         </label>
-        <button type="button" onClick=${() => save(template(wells), "layout.csv", "text/csv")}>Template to fill in</button>
-        ${status.layout && html`<button type="button" onClick=${() => save(layoutOf(wells), "layout.csv", "text/csv")}>Save the layout</button>`}
+        <button type="button" disabled=${!wells} onClick=${() => save(template(wells), "layout.csv", "text/csv")}>Template to fill in</button>
+        ${status.layout && wells && html`<button type="button" onClick=${() => save(layoutOf(wells), "layout.csv", "text/csv")}>Save the layout</button>`}
       </div>
-      ${status.warnings.some(({ code }) => code === "dose_unit_unknown") && html`<${UnitForm} wells=${wells} putLayout=${putLayout} />`}
+      ${wells && status.warnings.some(({ code }) => code === "dose_unit_unknown") && html`<${UnitForm} wells=${wells} putLayout=${putLayout} />`}
       <details class="quiet">
         <summary>What the table holds</summary>
         <p>

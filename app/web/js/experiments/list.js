@@ -21,7 +21,7 @@ function Empty() {
     <div class="card empty">
       <h2>There are no experiments yet</h2>
       <ol>
-        <li>Make one, and drop the folder or zip of your plate.</li>
+        <li><a href=${routeTo(["experiments", "new"])}>Make one</a>, and drop the folder or zip of your plate.</li>
         <li>Add the layout: a table of what each well got. You can type it here too.</li>
         <li>See what was understood, start, and read the answer.</li>
       </ol>

@@ -19,6 +19,11 @@ const FORMATS = {
 /** Where an image's result is. */
 export const imagePath = (id, name) => pathOf("experiments", id, "images", name);
 
+const PLANE = ["channel", "page", "scene"];
+
+/** Which plane of its images an experiment measures. */
+export const planeOf = (options) => Object.fromEntries(PLANE.filter((one) => options[one] !== null).map((one) => [one, options[one]]));
+
 /** A dialog with one of several images, and the way to the next. */
 export function Picture({ status, images, name, exclusions, changed, onSee, onClose }) {
   const [problem, setProblem] = useState(null);

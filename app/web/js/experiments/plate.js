@@ -4,7 +4,7 @@ import { useAsked } from "../asked.js";
 import { html, useEffect, useRef } from "../preact.js";
 import { ProblemTold } from "../problem.js";
 import { replaceRoute, routeTo } from "../route.js";
-import { conditionColours, inkOn, rangeOf, scaleColour } from "./colours.js";
+import { conditionColours, faint, inkOn, rangeOf, scaleColour } from "./colours.js";
 import { Exclusions } from "./exclusions.js";
 import { ConditionLegend, ScaleLegend } from "./legend.js";
 import { PlateGrid } from "./plate_grid.js";
@@ -81,7 +81,7 @@ function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
   const ofCondition = conditionColours(wells);
   const of = new Map(rows.map((row) => [row.well, row]));
   const colourOf = (row) => {
-    if (isCondition) return ofCondition(row);
+    if (isCondition) return row.n_images || !ofCondition(row) ? ofCondition(row) : faint(ofCondition(row));
     return typeof row[endpoint] === "number" ? scaleColour(scale.high > scale.low ? (row[endpoint] - scale.low) / (scale.high - scale.low) : 0.5) : null;
   };
   const cell = (name) => {
@@ -92,7 +92,7 @@ function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
     return {
       label: wellWords(row, endpoint),
       colour,
-      ink: colour && inkOn(colour),
+      ink: colour && !isCondition ? inkOn(colour) : null,
       text: isCondition || isExcluded ? "" : number(row[endpoint]),
       mark: marks(row),
       kind: isExcluded ? "excluded" : colour ? "" : "no-value",
@@ -108,6 +108,7 @@ function HeatMap({ rows, wells, endpoint, plate, well, onChoose }) {
       ${rows.some((row) => row.n_failed) && html`<span><b>✕</b> images that failed </span>`}
       ${rows.some((row) => row.n_excluded) && html`<span><b>⊘</b> something is excluded </span>`}
       ${!isCondition && rows.some((row) => typeof row[endpoint] !== "number") && html`<span>Dashed wells have no value.</span>`}
+      ${isCondition && rows.some((row) => !row.n_images) && html`<span>No image of pale wells is measured.</span>`}
     </p>
   `;
 }

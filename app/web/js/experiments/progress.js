@@ -10,13 +10,15 @@ export function Progress({ status }) {
   const isMeasuring = status.is_started && status.state !== "cancelled" && ended < all;
   const tenths = all ? Math.floor((10 * ended) / all) : 0;
   return html`
-    <p class="unseen" role="status">${isMeasuring ? `${10 * tenths} % measured` : all && status.is_started ? `${several(done, "image")} measured` : ""}</p>
-    ${isMeasuring && html`
-      <div class="progress">
-        <progress max=${all} value=${ended} aria-label="Images measured"></progress>
-        <span>${ended} of ${several(all, "image")} measured${pace(status)}</span>
-      </div>
-    `}
+    <div>
+      <p class="unseen" role="status">${isMeasuring ? `${10 * tenths} % measured` : all && status.is_started ? `${several(done, "image")} measured` : ""}</p>
+      ${isMeasuring && html`
+        <div class="progress">
+          <progress max=${all} value=${ended} aria-label="Images measured"></progress>
+          <span>${ended} of ${several(all, "image")} measured${ended ? pace(status) : "; the first takes some seconds"}</span>
+        </div>
+      `}
+    </div>
   `;
 }
 

@@ -2,11 +2,12 @@
 import { pathOf, askJson } from "../api.js";
 import { html, useState } from "../preact.js";
 import { ProblemTold, Warnings } from "../problem.js";
+import { isChannelNeeded } from "./channels.js";
 import { sorted, useDroppedFiles } from "./dropped.js";
 import { Intake } from "./intake.js";
 import { LayoutSection } from "./layout_section.js";
 import { useWells, useImages } from "./tables.js";
-import { isChannelNeeded, Understood } from "./understood.js";
+import { Understood } from "./understood.js";
 import { upload, useUpload } from "./upload.js";
 import { several } from "./words.js";
 import { zipLayouts } from "./zip_layouts.js";
@@ -28,7 +29,8 @@ export function Setup({ status, act }) {
     try {
       await askJson("PUT", pathOf("experiments", status.id, "layout"), { parameters: { filename }, body: content });
       setCandidates([]);
-      wells.again();
+      // The next change starts from this layout.
+      await wells.again();
       return true;
     } catch (refusal) {
       setProblem(refusal);
@@ -48,8 +50,8 @@ export function Setup({ status, act }) {
   return html`
     <div class=${`setup ${isOver ? "over" : ""}`}>
       <${Intake} status=${status} sending=${sending} take=${take} />
-      <${LayoutSection} status=${status} wells=${wells.rows ?? []} candidates=${candidates} putLayout=${putLayout} problem=${problem} />
-      <${Understood} status=${status} wells=${wells.rows ?? []} images=${images.rows ?? []} act=${act} putLayout=${putLayout} />
+      <${LayoutSection} status=${status} wells=${wells.rows} candidates=${candidates} putLayout=${putLayout} problem=${problem} />
+      ${wells.rows && html`<${Understood} status=${status} wells=${wells.rows} images=${images.rows ?? []} act=${act} putLayout=${putLayout} />`}
       <${Warnings} warnings=${status.warnings.filter(({ code }) => !NOT_TOLD.includes(code))} />
       <${ProblemTold} problem=${wells.problem ?? images.problem} />
       <${Start} status=${status} sending=${sending} act=${act} />

@@ -6,7 +6,7 @@ const PAGE = 10_000;
 // A plate that is sent or measured changes every second; its tables are read less often.
 const SOONEST_MS = 2000;
 
-/** The table of wells; null until it has come. */
+/** The table of wells; null until it has come. `again` asks for it anew, and resolves when that has come. */
 export const useWells = (status) =>
   useRows(status, (signal) => askJson("GET", pathOf("experiments", status.id, "tables", "wells"), { parameters: { format: "json" }, signal }));
 
@@ -29,6 +29,7 @@ function useRows(status, ask) {
   const [state, setState] = useState({ rows: null, problem: null });
   const [turn, setTurn] = useState(0);
   const last = useRef({ at: 0, turn: 0 });
+  const awaited = useRef([]);
   const { done, failed, set_aside: setAside } = status.images;
   const news = JSON.stringify([status.id, status.state, status.n_files, status.layout, status.understood, done, failed, setAside, turn]);
   useEffect(() => {
@@ -37,7 +38,8 @@ function useRows(status, ask) {
       last.current = { at: Date.now(), turn };
       ask(abort.signal)
         .then((rows) => setState({ rows, problem: null }))
-        .catch((problem) => problem.name !== "AbortError" && setState((known) => ({ ...known, problem })));
+        .catch((problem) => problem.name !== "AbortError" && setState((known) => ({ ...known, problem })))
+        .finally(() => !abort.signal.aborted && awaited.current.splice(0).forEach((resolve) => resolve()));
     };
     const isChanging = turn === last.current.turn && ["open", "running"].includes(status.state);
     const timer = setTimeout(begin, isChanging ? Math.max(0, last.current.at + SOONEST_MS - Date.now()) : 0);
@@ -46,5 +48,10 @@ function useRows(status, ask) {
       abort.abort();
     };
   }, [news]);
-  return { ...state, again: () => setTurn((one) => one + 1) };
+  const again = () =>
+    new Promise((resolve) => {
+      awaited.current.push(resolve);
+      setTurn((one) => one + 1);
+    });
+  return { ...state, again };
 }

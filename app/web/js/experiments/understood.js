@@ -1,5 +1,6 @@
 // What was understood of files and layout: plates with conditions in colour, and what does not fit.
 import { html, useState } from "../preact.js";
+import { Channels, isChannelNeeded } from "./channels.js";
 import { conditionColours, faint, inkOn } from "./colours.js";
 import { ConditionLegend } from "./legend.js";
 import { PlateGrid } from "./plate_grid.js";
@@ -17,22 +18,24 @@ const LISTS = {
 export function Understood({ status, wells, images, act, putLayout }) {
   const { understood } = status;
   if (!status.n_files && !status.layout) return null;
+  // Until then it is not known which files are images.
+  const isKnown = !isChannelNeeded(status.warnings);
   const nImages = new Map();
-  for (const { plate, well } of images) if (well) nImages.set(key(plate, well), (nImages.get(key(plate, well)) ?? 0) + 1);
+  for (const { plate, well } of isKnown ? images : []) if (well) nImages.set(key(plate, well), (nImages.get(key(plate, well)) ?? 0) + 1);
   const plates = byPlate(wells.length ? wells : [{ plate: "", well: "H12" }]);
   return html`
     <section class="card" aria-labelledby="step-understood">
       <h2 id="step-understood"><span class="step">3</span> What was understood</h2>
       <p role="status">${summary(status, plates, wells)}</p>
-      <${Channels} status=${status} act=${act} />
+      <${Channels} status=${status} images=${images} act=${act} />
       <${ConditionLegend} wells=${wells} />
       ${[...plates].map(([plate, rows]) => html`
         <${EditablePlate} key=${plate} plate=${plate} rows=${rows} wells=${wells} nImages=${nImages} putLayout=${putLayout} />
       `)}
-      ${Object.entries(LISTS).map(([name, [one, many, told]]) => understood[`n_${name}`] > 0 && html`
+      ${isKnown && Object.entries(LISTS).map(([name, [one, many, told]]) => understood[`n_${name}`] > 0 && html`
         <${List} items=${understood[name]} title=${several(understood[`n_${name}`], one, many)} told=${told} />
       `)}
-      ${status.n_files > 0 && understood.n_wells_without_images > 0 && html`
+      ${isKnown && status.n_files > 0 && understood.n_wells_without_images > 0 && html`
         <${List} items=${understood.wells_without_images} title=${`${several(understood.n_wells_without_images, "well", "wells")} of the layout without images`} />
       `}
     </section>
@@ -47,27 +50,6 @@ function summary({ understood, n_files: nFiles, layout, warnings }, plates, well
   const conditions = new Set(wells.map((well) => well.condition).filter(Boolean)).size;
   const where = nWells ? ` in ${several(nWells, "well")} of ${several(plates.size, "plate")}` : "";
   return `${several(nImages, "image")}${ofChannels}${where}${layout ? `, ${several(conditions, "condition")}` : ""}.`;
-}
-
-/** Whether somebody must say which channel shows the nuclei. */
-export const isChannelNeeded = (warnings) => warnings.some(({ code }) => code === "channel_needed");
-
-function Channels({ status, act }) {
-  const channels = (status.understood.channels ?? []).filter(Boolean);
-  if (channels.length < 2) return null;
-  const needed = isChannelNeeded(status.warnings);
-  const choose = ({ target }) => act("PUT", ["nuclear_channel"], { parameters: { name: target.value } });
-  return html`
-    <p class=${needed ? "told" : ""}>
-      <label>Which channel shows the nuclei? ${" "}
-        <select onChange=${choose} value=${status.nuclear_channel ?? ""} disabled=${status.is_started}>
-          ${needed && html`<option value="" disabled selected>Choose one</option>`}
-          ${channels.map((name) => html`<option value=${name}>${name}</option>`)}
-        </select>
-      </label>
-      <span class="muted"> The others are measured in the nuclei that it shows.</span>
-    </p>
-  `;
 }
 
 function EditablePlate({ plate, rows, wells, nImages, putLayout }) {
@@ -95,7 +77,7 @@ function EditablePlate({ plate, rows, wells, nImages, putLayout }) {
     else setChosen(new Set(isAdding ? [...chosen, ...some] : same && chosen.size === 1 ? [] : some));
   };
   return html`
-    <h3>${plate ? `Plate ${plate}` : "Plate"}</h3>
+    <h3>${plate ? `Plate: ${plate}` : "Plate"}</h3>
     <${PlateGrid} label=${`Conditions of ${plate ? `plate ${plate}` : "the plate"}`} size=${plateSize(rows.map((row) => row.well))} cell=${cell}
       chosen=${chosen} onChoose=${choose} takesMany=${true} />
     <${TreatmentForm} plate=${plate} chosen=${chosen} of=${of} wells=${wells} putLayout=${putLayout} clear=${() => setChosen(new Set())} />

@@ -12,14 +12,13 @@ import { truthOf } from "../images/truth.js";
 import { loadStyle } from "../load.js";
 import { html, useEffect, useMemo, useState } from "../preact.js";
 import { ProblemTold } from "../problem.js";
+import { planeOf } from "./picture.js";
 
 await loadStyle("images.css");
 
-const PLANE = ["channel", "page", "scene"];
-
 /** The image whose result lies at `path`; `options` are the experiment's. */
 export function Viewer({ path, name, options }) {
-  const plane = Object.fromEntries(PLANE.filter((one) => options[one] !== null).map((one) => [one, options[one]]));
+  const plane = planeOf(options);
   const preview = useAsked(`${path}/preview`, plane);
   const [found, problem] = useFound(path);
   const [look, setLook] = useState(LOOK);

@@ -9,6 +9,10 @@ const ENDPOINTS = {
   area_mean_px: "Mean nuclear area (px)",
   area_mean_um2: "Mean nuclear area (µm²)",
   foreground_fraction: "Part of the image that is nuclei",
+  positive_fraction: "Fraction of positive nuclei",
+  condensed_fraction: "Fraction of condensed nuclei",
+  g1_fraction: "Fraction of nuclei in G1",
+  g2_fraction: "Fraction of nuclei in G2",
 };
 const STATES = {
   open: "Takes images",
@@ -35,6 +39,13 @@ export function endpointsOf(wells) {
   return known.sort((one, other) => rank(one) - rank(other) || one.localeCompare(other));
 }
 
+/** Endpoints that the service tells from the nuclei when they are asked for; no table of wells has them. */
+export const FRACTIONS = ["positive_fraction", "condensed_fraction", "g1_fraction", "g2_fraction"];
+
+/** Columns of the nuclei whose value may make one positive: the intensities, whose medians the wells have. */
+export const markersOf = (wells) =>
+  endpointsOf(wells).filter((name) => /^intensity_.*_median$/.test(name)).map((name) => name.replace(/_median$/, ""));
+
 /** What an experiment is doing. */
 export const stateWords = ({ state, is_started: isStarted }) =>
   state === "open" && !isStarted ? "Not started" : STATES[state] ?? state;
@@ -52,6 +63,9 @@ export function number(value) {
 /** A condition and its dose. */
 export const treatmentWords = (condition, dose, unit) =>
   dose === null || dose === undefined ? condition : [condition, number(dose), unit].filter(Boolean).join(" ");
+
+/** An interval; a dash for an end that is not known. */
+export const intervalWords = ({ low, high }) => `${number(low)} to ${number(high)}`;
 
 /** p as papers write it. */
 export const pWords = (p) => (p === null || p === undefined ? "–" : p < 1e-4 ? "< 0.0001" : String(Number(p.toPrecision(2))));

@@ -33,7 +33,7 @@ export function Look({ look, onChange, children }) {
             </button>`,
         )}
       </span>
-      ${slider("opacity", "Outlines", 1)} ${slider("brightness", "Brightness", 4)} ${slider("contrast", "Contrast", 4)}
+      ${slider("opacity", "Opacity", 1)} ${slider("brightness", "Brightness", 4)} ${slider("contrast", "Contrast", 4)}
       ${children}
     </div>
   `;

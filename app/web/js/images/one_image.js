@@ -74,7 +74,7 @@ export function OneImage({ item, queue, state, onOptions, onLook }) {
             <section class="card" aria-label="Plots">
               <h2>Areas</h2>
               <${Histogram} rows=${found.rows} name=${areas} marks=${marks} />
-              <h2>Two columns</h2>
+              <h2>Two measurements</h2>
               <${Scatter}
                 rows=${found.rows}
                 x=${look.x || areas}

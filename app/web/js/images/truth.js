@@ -51,7 +51,7 @@ export function Truth({ item, sample, onTruth }) {
     >
       <p class="row">
         ${!item.isCorrected && html`<${FileButton} label=${item.truth ? "Another mask" : "Choose a mask"} onFiles=${([file]) => onTruth(file)} />`}
-        ${ofSample && !item.truth && !item.isCorrected && html`<button onClick=${async () => onTruth(await sampleFile(ofSample))}>The sample's own</button>`}
+        ${ofSample && !item.truth && !item.isCorrected && html`<button onClick=${async () => onTruth(await sampleFile(ofSample))}>Use the sample's mask</button>`}
         ${item.truth && !item.isCorrected && html`<button onClick=${() => onTruth(null)}>Without it</button>`}
       </p>
       ${item.isCorrected && html`<p class="muted">A mask is compared with what the model found. Take your corrections back to compare.</p>`}
