@@ -157,8 +157,8 @@ def _assumed(scene: Scene) -> list[ImageWarning]:
 def _turning_ignored(page: tifffile.TiffPage) -> list[ImageWarning]:
     is_upright = page.tags.valueof(_ORIENTATION, 1) in (0, 1)
     message = (
-        "The file says that it is shown turned or mirrored; it was read as it is stored, as ImageJ, QuPath and tifffile "
-        "do. Other programs turn it, and masks that were drawn in them."
+        "The file says that it is shown turned or mirrored; it was read as it is stored, as ImageJ, QuPath and "
+        "tifffile do. Other programs turn it, and masks that were drawn in them."
     )
     return [] if is_upright else [ImageWarning("orientation_ignored", message)]
 
