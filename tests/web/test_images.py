@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import APIResponse, Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import APIResponse, Browser, CDPSession, FilePayload, Locator, Page, expect
 
 from app.export.encode import encode_labels
 from tests import synthetic
@@ -266,6 +266,54 @@ def test_nuclei_are_corrected_by_mouse_and_the_labels_are_marked_as_corrected(pa
     expect(page.get_by_text("As the model found it.")).to_be_visible()
     expect(page.get_by_text("corrected by hand")).to_have_count(0)
     expect(count).to_have_text(str(n))
+
+
+def press(session: CDPSession, pointer: str, *places: tuple[float, float]) -> None:
+    """Down at the first place, over the others, and up at the last, as Chromium takes it from a device."""
+    if pointer == "touch":
+        for kind, some in (("touchStart", places[:1]), *(("touchMove", [one]) for one in places[1:]), ("touchEnd", [])):
+            points = [{"x": x, "y": y} for x, y in some]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        return
+    kinds = ("mousePressed", *["mouseMoved"] * (len(places) - 1), "mouseReleased")
+    for kind, (x, y) in zip(kinds, (*places, places[-1])):
+        event = {"x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1, "pointerType": pointer}
+        session.send("Input.dispatchMouseEvent", {"type": kind, **event})
+
+
+@pytest.mark.parametrize("pointer", ["touch", "pen"])
+def test_nuclei_are_chosen_and_drawn_by_touch_and_pen(page: Page, pointer: str) -> None:
+    count = see_sample(page)
+    n = int(count.inner_text())
+    session = page.context.new_cdp_session(page)
+    page.evaluate(
+        "window.pointers = new Set(); addEventListener('pointerdown', (e) => pointers.add(e.pointerType), true)"
+    )
+    press(session, pointer, place(page, 80, 170))
+    expect(page.locator('tr[aria-selected="true"]')).to_have_count(1)
+    page.keyboard.press("d")
+    expect(count).to_have_text(str(n - 1))
+    page.keyboard.press("n")
+    press(session, pointer, *(place(page, *corner) for corner in ((75, 165), (75, 178), (88, 178), (88, 165))))
+    expect(count).to_have_text(str(n))
+    assert page.evaluate("[...pointers]") == [pointer]
+
+
+def test_an_image_is_pasted(page: Page) -> None:
+    page.goto("/")
+    expect(page.get_by_label("Choose images")).to_be_attached()
+    page.evaluate(
+        """async (bytes) => {
+            // Listeners are there after the first paint.
+            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))));
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([new Uint8Array(bytes)], "pasted.tif"));
+            document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+        }""",
+        list(FLUORESCENCE.read_bytes()),
+    )
+    expect(page.get_by_role("heading", name="pasted.tif")).to_be_visible()
+    expect(page.locator(".count strong")).to_have_text(str(asked(page, "/segment", image=FLUORESCENCE).json()["count"]))
 
 
 def test_corrected_nuclei_stay_when_options_change_and_another_view_was_seen(page: Page) -> None:
