@@ -133,6 +133,7 @@ def _ask_of_experiments(recorder: Recorder) -> None:
     of = {"experiment_id": made["id"], "name": "plate1_A01_s1_w1.tif", "table": "wells"}
     one = "/experiments/{experiment_id}"
     ask("put_layout", "PUT", f"{one}/layout", of, content=_LAYOUT)
+    ask("get_layout", "GET", f"{one}/layout", of)
     first, *others = (
         (f"plate1_{column}{row:02}_s1_w1.tif", _field(16 * row, is_treated=column == "B"))
         for column in "AB"

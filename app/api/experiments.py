@@ -22,9 +22,10 @@ from app.api.experiment_schemas import (
 )
 from app.api.experiment_state import MineDependency, OwnerDependency, StoreDependency, status_of
 from app.api.uploads import in_time, limited
-from app.errors import ChannelNeededError, KaryometerError, OptionError
+from app.errors import ChannelNeededError, KaryometerError, NoSuchError, OptionError
 from app.experiments.layouts.layout import read_layout
-from app.experiments.plan import plan
+from app.experiments.layouts.written import write_layout
+from app.experiments.plan import layout_of, plan
 from app.experiments.worker import Maker
 
 router = APIRouter(prefix="/experiments", tags=["experiments"])
@@ -145,6 +146,27 @@ async def put_layout(
         return status_of(store, plan(store, mine.id), engine)
 
     return await asyncio.to_thread(kept)
+
+
+@router.get(
+    "/{experiment_id}/layout",
+    summary="What each well got",
+    response_class=Response,
+    responses=PROBLEMS | {200: {"content": {"text/csv": {}}}},
+)
+def get_layout(mine: MineDependency, store: StoreDependency) -> Response:
+    """The layout as it was understood, in our own format, whatever it was sent in.
+
+    Raises
+    ------
+    NoSuchError
+        It has none.
+    """
+    layout = layout_of(store, mine)
+    if layout is None:
+        raise NoSuchError("The experiment has no layout; PUT one.")
+    headers = {"Content-Disposition": 'attachment; filename="layout.csv"'}
+    return Response(write_layout(layout), media_type="text/csv", headers=headers)
 
 
 @router.put(

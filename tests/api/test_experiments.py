@@ -208,6 +208,17 @@ def test_columns_of_a_layout_do_not_take_the_place_of_ours(client: TestClient) -
         assert (row["count"], row["metadata_count"], row["donor"]) == ("2", "77", "X")
 
 
+def test_a_layout_is_given_back_in_our_own_format(client: TestClient) -> None:
+    url = make(client)
+    missing = client.get(f"{url}/layout")
+    assert (missing.status_code, missing.json()["detail"]) == (404, "The experiment has no layout; PUT one.")
+    client.put(f"{url}/layout?dose_unit=nM", content=b"condition\n,1,2\nA,DMSO,taxol\n\ndose\n,1,2\nA,,5\n")
+    answer = client.get(f"{url}/layout")
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.text == "well,condition,dose,dose_unit,replicate,control\nA01,DMSO,,,,\nA02,taxol,5.0,nM,,\n"
+    assert client.put(f"{url}/layout", content=answer.content).status_code == 200
+
+
 def test_nothing_is_measured_before_the_start_by_hand(client: TestClient) -> None:
     url = make(client, "?start=manual")
     put(client, url, "A01", nuclei(1))
@@ -354,6 +365,7 @@ def test_another_keys_experiment_is_not_there(tmp_path: Path) -> None:
             ("PUT", "/images/a.tif"),
             ("POST", "/images"),
             ("PUT", "/layout"),
+            ("GET", "/layout"),
             ("POST", "/close"),
             ("POST", "/start"),
             ("POST", "/cancel"),

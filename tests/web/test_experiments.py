@@ -367,6 +367,9 @@ def test_a_layout_is_changed_when_it_has_been_read(page: Page, service: str) -> 
     page.get_by_label("The doses have no unit.").fill("nM")
     page.get_by_role("button", name="Say so").click()
     expect(page.get_by_role("gridcell", name="A02, taxol 3 nM, no image")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the layout").click()
+    assert "A02,taxol,3.0,nM" in download.value.path().read_text()
 
 
 def test_it_is_asked_before_an_experiment_is_deleted(page: Page, service: str) -> None:

@@ -52,7 +52,7 @@ export function Downloads({ status }) {
       <p>With the folder of images and the layout, on your own computer:</p>
       <${Command} text=${experimentLine(status)} />
       <p>From this service:</p>
-      <${Command} text=${curlLines(status.id)} />
+      <${Command} text=${curlLines(status)} />
     </section>
   `;
 }
@@ -109,10 +109,11 @@ export function experimentLine({ options, nuclear_channel: channel, layout }) {
   return [...words, "--output", "results"].join(" ");
 }
 
-function curlLines(id) {
+function curlLines({ id, layout }) {
   const url = address(pathOf("experiments", id)).href;
   const withKey = key.get() ? ' -H "Authorization: Bearer $KARYOMETER_API_KEY"' : "";
   const lines = [`curl${withKey} ${url}`];
   for (const table of Object.keys(TABLES)) lines.push(`curl${withKey} '${url}/tables/${table}?format=csv' -o ${table}.csv`);
+  if (layout) lines.push(`curl${withKey} ${url}/layout -o layout.csv`);
   return [...lines, `curl${withKey} ${url}/report -o report.html`].join("\n");
 }

@@ -1,7 +1,8 @@
 // What each well got: a file, or typed at the plate below.
-import { html } from "../preact.js";
+import { pathOf } from "../api.js";
+import { html, useState } from "../preact.js";
 import { ProblemTold } from "../problem.js";
-import { save } from "../save.js";
+import { save, saveAsked } from "../save.js";
 import { chosenFiles } from "./dropped.js";
 import { layoutOf, template } from "./layout_csv.js";
 
@@ -12,6 +13,8 @@ export function LayoutSection({ status, wells, candidates, putLayout, problem })
     event.target.value = "";
     if (chosen) putLayout(chosen.file, chosen.name);
   };
+  const [refusal, setRefusal] = useState(null);
+  const keep = () => saveAsked(pathOf("experiments", status.id, "layout"), {}, "layout.csv").then(() => setRefusal(null), setRefusal);
   const use = async ({ name, file }) => putLayout(await file(), name);
   return html`
     <section class="card" aria-labelledby="step-layout">
@@ -19,7 +22,7 @@ export function LayoutSection({ status, wells, candidates, putLayout, problem })
       <p role="status">
         ${status.layout ? html`The layout is <b>${status.layout}</b>.` : "There is none yet. Without it the plate is measured, but nothing is compared."}
       </p>
-      <${ProblemTold} problem=${problem} />
+      <${ProblemTold} problem=${problem ?? refusal} />
       ${candidates.length > 0 && html`
         <div class="told">
           <p>${candidates.length > 1 ? "Which of these tables is the layout?" : "Use this table as the layout?"}</p>
@@ -31,7 +34,7 @@ export function LayoutSection({ status, wells, candidates, putLayout, problem })
           <input class="unseen" type="file" accept=".csv,.tsv,.txt,text/csv" onChange=${choose} />
         </label>
         <button type="button" disabled=${!wells} onClick=${() => save(template(wells), "layout.csv", "text/csv")}>Template to fill in</button>
-        ${status.layout && wells && html`<button type="button" onClick=${() => save(layoutOf(wells), "layout.csv", "text/csv")}>Save the layout</button>`}
+        ${status.layout && html`<button type="button" onClick=${keep}>Save the layout</button>`}
       </div>
       ${wells && status.warnings.some(({ code }) => code === "dose_unit_unknown") && html`<${UnitForm} wells=${wells} putLayout=${putLayout} />`}
       <details class="quiet">
