@@ -695,9 +695,11 @@ def test_a_curve_is_told_in_points_with_the_band_that_is_plotted() -> None:
     )
     assert np.ptp(np.diff(np.log(doses))) == pytest.approx(0, abs=1e-9)
     assert [point.response for point in points] == pytest.approx(fitted.predict(doses))
-    low, high = fitted.band(doses) or pytest.fail("all is determined")
-    assert [point.interval for point in points] == [pytest.approx(one) for one in zip(low, high)]
-    assert all(point.interval.low < point.response < point.interval.high for point in points)
+    band = fitted.band(doses)
+    assert band is not None
+    assert [point.interval for point in points] == [pytest.approx(one) for one in zip(*band)]
+    assert (band[0] < fitted.predict(doses)).all()
+    assert (fitted.predict(doses) < band[1]).all()
 
 
 def test_a_curve_whose_band_is_not_determined_has_points_without_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

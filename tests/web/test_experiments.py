@@ -356,13 +356,14 @@ def test_a_layout_is_changed_when_it_has_been_read(page: Page, service: str) -> 
     made = make(service, images={"A01.tif": nuclei(2)})
     layout = "well,condition,dose\nA01,DMSO,0\nA02,taxol,3\n"
     httpx2.put(f"{service}/experiments/{made}/layout", content=layout).raise_for_status()
-    held: list[Route] | None = []
-    page.route("**/tables/wells*", lambda route: route.continue_() if held is None else held.append(route))
+    held: list[Route] = []
+    is_read = False
+    page.route("**/tables/wells*", lambda route: route.continue_() if is_read else held.append(route))
     page.goto(f"/#/experiments/{made}")
     expect(page.get_by_text("1 file is here.")).to_be_visible()
     expect(page.get_by_text("The doses have no unit.")).to_have_count(0)
-    waiting, held = held, None
-    for one in waiting:
+    is_read = True
+    for one in held:
         one.continue_()
     page.get_by_label("The doses have no unit.").fill("nM")
     page.get_by_role("button", name="Say so").click()

@@ -21,7 +21,7 @@ def write_layout(layout: Layout) -> str:
     A02,taxol,,,,
     """
     lines = [
-        {"plate": row.plate, "well": row.well, "image": path, "channel": channel, "site": row.site} | row.values
+        {"plate": row.plate, "well": row.well, "image": path, "channel": channel, "site": row.site, **row.values}
         for row in layout.rows
         for channel, path in row.files or ((None, None),)
     ]
