@@ -252,7 +252,8 @@ def test_nuclei_are_corrected_by_mouse_and_the_labels_are_marked_as_corrected(pa
     page.keyboard.press("n")
     drag(page, *(place(page, *corner) for corner in ((75, 165), (75, 178), (88, 178), (88, 165))))
     expect(count).to_have_text(str(n))
-    expect(page.get_by_text(f"Measured: {n} nuclei.")).to_be_visible()
+    # How to draw is still told.
+    expect(page.get_by_text(f"Measured: {n} nuclei. Draw around a nucleus")).to_be_visible()
     expect(page.get_by_text("corrected by hand")).to_be_visible()
     assert_accessible(page)
     with page.expect_download() as download:

@@ -114,13 +114,15 @@ export function Corrections({ item, queue, marks, pen, options }) {
     </button>
   `;
   const n = chosen().length;
+  // How a tool is used stays to be read while it is used.
+  const hint = !told || (tool !== "look" && !told.isError) ? HINTS[tool] : "";
   return html`
     <div class="corrections" role="group" aria-label="Correct by hand">
       <button aria-pressed=${marks.isSeveral} onClick=${() => marks.several(!marks.isSeveral)}>Choose several</button>
       ${button("delete", n > 1 ? `Delete ${n}` : "Delete", "D")} ${button("merge", "Merge", "M")}
       ${button("draw", "Draw", "N")} ${button("split", "Split", "S")}
       ${button("undo", "Undo", "Ctrl+Z", !editor.canUndo)} ${button("redo", "Redo", "Ctrl+Y", !editor.canRedo)}
-      <p class=${told?.isError ? "told error" : "muted"} role="status">${told?.text ?? HINTS[tool]}</p>
+      <p class=${told?.isError ? "told error" : "muted"} role="status">${told?.text} ${hint}</p>
     </div>
   `;
 }
