@@ -19,10 +19,12 @@ _CLOSED = 0.9
 
 def filled_outlines(mask: NDArray[np.bool_]) -> NDArray[np.int32] | None:
     """The nuclei of a mask `(H, W)` of outlines alone, each with its line; None where the mask is something else."""
-    # A line that runs askew parts what it touches at corners only; at the image's edge it need not be closed.
+    # A line that runs askew parts what it touches at corners only; at one edge of the image it need not be closed.
     parts, n_parts = ndimage.label(~mask)
     areas = np.bincount(parts.ravel(), weights=~mask.ravel(), minlength=2)
-    inside = ~mask & (parts != areas.argmax())
+    edges = [np.unique(edge) for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1])]
+    n_edges = np.bincount(np.concatenate(edges), minlength=n_parts + 1)
+    inside = ~mask & (parts != areas.argmax()) & (n_edges[parts] < 2)
     if np.count_nonzero(inside) <= np.count_nonzero(mask) or _thickness_px(mask) > _BOUNDARY_PX:
         return None
     lines = label(mask)

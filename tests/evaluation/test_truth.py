@@ -299,11 +299,12 @@ def test_outlines_are_filled(is_inverted: bool) -> None:
     assert codes(truth)[-1] == "mask_of_outlines"
 
 
-def test_rings_that_are_thick_or_open_are_no_outlines() -> None:
+def test_lines_that_are_thick_or_open_or_run_across_are_no_outlines() -> None:
     rows, columns = np.indices((90, 90))
     distance = np.hypot(rows - 45, columns - 45)
     thick, open_ring = (distance < 40) & (distance > 26), (distance < 40) & (distance > 37) & (rows > 20)
-    for mask in (thick, open_ring):
+    across = np.eye(90) > 0
+    for mask in (thick, open_ring, across):
         truth = instances(mask)
         np.testing.assert_array_equal(truth.labels > 0, mask)
         assert codes(truth) == []
