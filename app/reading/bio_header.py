@@ -223,7 +223,7 @@ def _completed(name: str, content: bytes) -> bytes:
         axes = [_named(axis) for axis in image.get("axes") or ()]
         scales = [_scale_first(level) for level in image["datasets"]]
         if all(scales):
-            image["datasets"].sort(key=lambda level: math.prod(level["coordinateTransformations"][0]["scale"]))
+            image["datasets"].sort(key=lambda level: abs(math.prod(level["coordinateTransformations"][0]["scale"])))
         else:
             # Without a scale a unit means nothing.
             axes = [{key: value for key, value in axis.items() if key != "unit"} for axis in axes]
