@@ -4,18 +4,19 @@ Masks come in many kinds. `instances` says how each is told from the others; whe
 what was assumed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import label as label_equal_values
 
 from app.errors import UnsupportedImageError
+from app.evaluation.boundaries import boundary_code, components, filled_outlines, with_boundaries
 from app.reading.decode import MaskPixels, decode_mask
 from app.reading.warnings import ImageWarning
-from app.segmentation.neighbours import AROUND, BESIDE
+from app.segmentation.neighbours import AROUND
 from app.segmentation.split import label
 
 MaskKind = Literal["binary", "labels"]
@@ -33,10 +34,6 @@ _SAME_HUE = 0.2
 _MOST_SLIVERS = 10
 # Into which the highest fraction is divided.
 _STEPS = 2**16 - 1
-# Of the pixels beside the background, the part that has the value of boundaries, where there is one; and how far
-# boundaries reach inwards, in pixels.
-_OUTERMOST = 0.99
-_BOUNDARY_PX = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,14 +85,14 @@ def instances(values: NDArray[Any]) -> Truth:
       or above half of the highest value.
     - Else they are the 8-connected components of equal value or colour, because many programs use a value again for
       nuclei that do not touch.
-    - A value that lies around all others as a thin line is that of boundaries, which go to the nearest nucleus.
-    - A value that covers most of the image and of its edge is background, whatever it is; of a mask with no other value
-      but 0 the zeros are the nuclei.
+    - A value that lies around all others as a thin line is that of boundaries, which go to the nearest nucleus. Where
+      a binary mask holds closed thin lines alone, nuclei are what they enclose.
+    - A value that covers most of the image and of its edge is background, whatever it is, and what is 0 a nucleus then.
 
     Parameters
     ----------
     values
-        Real numbers `(H, W)`, or colours `(H, W, C)`; 0, what is below and what is no number are background.
+        Real numbers `(H, W)`, or colours `(H, W, C)`; 0, what is below and what is no number are background else.
 
     Raises
     ------
@@ -111,20 +108,24 @@ def instances(values: NDArray[Any]) -> Truth:
     >>> found.kind, found.labels
     ('labels', array([[1, 2, 0, 3]], dtype=int32))
     """
-    values = _whole_numbers(np.atleast_3d(values))
-    codes, warnings = _without_background(_codes(values))
+    values, below = _from_background_up(np.atleast_3d(values))
+    is_zero = np.all(values == 0, axis=2)
+    values = _whole_numbers(values)
+    codes, warnings = _without_background(_codes(values), is_zero)
+    warnings = [*below, *warnings]
     n_values = np.count_nonzero(np.bincount(codes[codes > 0]))
-    boundary = _boundary_code(codes) if n_values > 1 else None
+    boundary = boundary_code(codes) if n_values > 1 else None
     # Two values of which one lies around the other could be both; as boundaries they keep nuclei apart that touch.
     if n_values > 1 and (boundary is None or n_values > 2) and _has_smooth_edges(values):
         brightness = values.max(axis=2)
-        codes, warnings = _without_background((brightness >= brightness.max() / 2).astype(np.int32))
-        return Truth(label(codes > 0), "binary", (*warnings, _SMOOTH_EDGES))
+        is_bright = brightness >= brightness.max() / 2
+        codes, warnings = _without_background(is_bright.astype(np.int32), ~is_bright)
+        return _binary(codes > 0, [*warnings, _SMOOTH_EDGES])
     if n_values <= 1:
-        return Truth(label(codes > 0), "binary", tuple(warnings))
+        return _binary(codes > 0, warnings)
     if boundary is not None:
-        return Truth(_with_boundaries(codes, boundary), "labels", (*warnings, _BOUNDARIES))
-    labels = _components(codes)
+        return Truth(with_boundaries(codes, boundary), "labels", (*warnings, _BOUNDARIES))
+    labels = components(codes)
     _check_sharp(labels)
     n_nuclei = int(labels.max())
     if n_nuclei > n_values:
@@ -148,6 +149,22 @@ _BOUNDARIES = ImageWarning(
     "One value of the mask lies around all others as a thin line; it was taken as boundary, which belongs to the "
     "nearest nucleus.",
 )
+_OUTLINES = ImageWarning(
+    "mask_of_outlines",
+    "The mask holds closed thin lines alone; what they enclose was taken as nuclei. Save filled nuclei.",
+)
+_BACKGROUND = ImageWarning(
+    "mask_background_assumed",
+    "One value that is not 0 covers most of the mask and of its edge; it was taken as background, and what is 0, if "
+    "there is any, as nucleus. Save masks with a background of 0.",
+)
+
+
+def _binary(mask: NDArray[np.bool_], warnings: Sequence[ImageWarning]) -> Truth:
+    outlined = filled_outlines(mask)
+    if outlined is not None:
+        return Truth(outlined, "binary", (*warnings, _OUTLINES))
+    return Truth(label(mask), "binary", tuple(warnings))
 
 
 def _values(mask: MaskPixels) -> NDArray[Any]:
@@ -188,35 +205,41 @@ def _codes(values: NDArray[Any]) -> NDArray[np.int32]:
     """Small whole numbers that tell the values or colours of `(H, W, C)` apart, 0 for background."""
     if values.shape[2] == 1 and values.max(initial=0) <= _STEPS:
         return values[..., 0].astype(np.int32)
-    packed = values[..., 0].astype(np.float64)
+    # Of one channel far numbers stay apart, of colours those of up to 16 bits.
+    packed = values[..., 0]
     for channel in np.moveaxis(values, 2, 0)[1:]:
-        packed = packed * (_STEPS + 1) + channel
-    # Of one channel alone far numbers stay apart, of colours those of up to 16 bits.
-    numbers = np.unique(packed)
-    codes = np.searchsorted(numbers, packed).astype(np.int32)
-    return codes + np.int32(numbers[0] > 0)
+        packed = packed * float(_STEPS + 1) + channel
+    numbers, codes = np.unique(packed, return_inverse=True)
+    return codes.reshape(packed.shape).astype(np.int32) + np.int32(numbers[0] > 0)
 
 
-def _without_background(codes: NDArray[np.int32]) -> tuple[NDArray[np.int32], list[ImageWarning]]:
-    """With 0 where another code is that of the background, and what was assumed."""
+def _from_background_up(values: NDArray[Any]) -> tuple[NDArray[Any], list[ImageWarning]]:
+    """Values that count from 0 where what is below 0 is background, as -1 is where nuclei are numbered from 0."""
+    lowest = values.min(initial=0)
+    if values.shape[2] > 1 or not -np.inf < lowest < 0 or not _is_background(values[..., 0] == lowest):
+        return values, []
+    return values - lowest, [_BACKGROUND] if (values == 0).any() else []
+
+
+def _is_background(is_value: NDArray[np.bool_]) -> bool:
+    """Whether a value covers most of the mask and of its edge, and not all."""
+    edge = np.concatenate([is_value[0], is_value[-1], is_value[:, 0], is_value[:, -1]])
+    return bool(edge.mean() >= _BACKGROUND_EDGE and _BACKGROUND_AREA < is_value.mean() < 1)
+
+
+def _without_background(
+    codes: NDArray[np.int32], is_zero: NDArray[np.bool_]
+) -> tuple[NDArray[np.int32], list[ImageWarning]]:
+    """With 0 where another code is that of the background, and what was assumed; zeros have a code of their own then.
+
+    What is below 0 or no number, as OpenCV's lines between nuclei are, is background beside it.
+    """
     edge = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]])
     most = int(np.bincount(edge).argmax())
-    is_most = codes == most
-    if (
-        most == 0
-        or np.count_nonzero(edge == most) < _BACKGROUND_EDGE * edge.size
-        or not _BACKGROUND_AREA < np.count_nonzero(is_most) / codes.size < 1
-    ):
+    if most == 0 or not _is_background(codes == most):
         return codes, []
-    others = np.where(is_most, 0, codes)
-    has_others = others.any()
-    assumed = ImageWarning(
-        "mask_background_assumed",
-        "One value that is not 0 covers most of the mask and of its edge; it was taken as background"
-        + (". " if has_others else ", and what is 0 as nucleus. ")
-        + "Save masks with a background of 0.",
-    )
-    return others if has_others else (codes == 0).astype(np.int32), [assumed]
+    of_zeros = codes.max() + 1
+    return np.where(codes == most, 0, np.where(is_zero, of_zeros, codes)).astype(np.int32), [_BACKGROUND]
 
 
 def _has_smooth_edges(values: NDArray[Any]) -> bool:
@@ -256,38 +279,3 @@ def _check_sharp(labels: NDArray[np.int32]) -> None:
             f"Of the {area_px.size} parts of equal value that the mask has, {n_slivers} are slivers between others, as "
             "smoothing or lossy compression makes them; save the mask without either (resize it by nearest neighbour)."
         )
-
-
-def _boundary_code(codes: NDArray[np.int32]) -> int | None:
-    """The code that lies as a thin line between all others and the background, if there is one."""
-    is_inside = codes > 0
-    # What is beyond the image's edge is no background.
-    is_outermost = is_inside & (cv2.erode(is_inside.astype(np.uint8), BESIDE) == 0)
-    counts = np.bincount(codes[is_outermost], minlength=1)
-    code = int(counts.argmax())
-    if code == 0 or counts[code] < _OUTERMOST * counts.sum():
-        return None
-    thickness = cv2.distanceTransform((codes == code).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return code if thickness.max() <= _BOUNDARY_PX else None
-
-
-def _with_boundaries(codes: NDArray[np.int32], boundary: int) -> NDArray[np.int32]:
-    """Components of equal value, each with the boundaries that are nearest to it; boundaries alone are nuclei too."""
-    is_boundary = codes == boundary
-    cores = _components(np.where(is_boundary, 0, codes))
-    _, nearest = cv2.distanceTransformWithLabels(
-        (cores == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    of_nearest = np.zeros(int(nearest.max()) + 1, np.int32)
-    of_nearest[nearest[cores > 0]] = cores[cores > 0]
-    blobs = label(codes > 0)
-    is_alone = np.ones(int(blobs.max()) + 1, bool)
-    is_alone[blobs[cores > 0]] = False
-    labels = np.where(is_boundary, of_nearest[nearest], cores)
-    labels = np.where(is_alone[blobs] & is_boundary, cores.max() + blobs, labels)
-    return _components(labels)
-
-
-def _components(codes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The 8-connected components of equal code, 1..N in the order of their first pixels."""
-    return np.asarray(label_equal_values(codes, background=0, connectivity=2), np.int32)

@@ -133,9 +133,11 @@ def lay_out(
     array = reader.mosaic_xarray_dask_data if "M" in sizes and file_format == "CZI" else reader.xarray_dask_data
     if array.dtype.kind not in "biuf":
         raise UnsupportedImageError(f"The {subject}'s pixels are of type {array.dtype}; save whole or real numbers.")
-    names = [str(name) for name in reader.channel_names or ()] if "C" in array.coords else []
+    names = promise.channel_names
+    if names is None:
+        names = tuple(str(name) for name in reader.channel_names or ()) if "C" in array.coords else ()
     sides = reader.physical_pixel_sizes
-    pixel_size, ignored = believed(sides.Y, sides.X, (promise.unit, promise.unit))
+    pixel_size, ignored = believed(sides.Y, sides.X, promise.units)
     # Other axes come first, then time points, then depths.
     leading = sorted((axis for axis in array.dims if axis not in "CYXS"), key="TZ".find)
     shape = [array.sizes[axis] for axis in leading]
@@ -154,7 +156,7 @@ def lay_out(
         "n_pages": math.prod(shape),
         "n_channels": sizes.get("C", 1) * sizes.get("S", 1),
         "is_colour": "S" in sizes,
-        "channel_names": (tuple(names),) if any(names) else (),
+        "channel_names": (names,) if any(names) else (),
         "pixel_size": pixel_size,
         "scene": promise.scene,
         "n_scenes": promise.n_scenes,

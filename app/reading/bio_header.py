@@ -14,7 +14,7 @@ from typing import Any
 
 from app.errors import UnsupportedImageError
 from app.reading.stack import MAX_CHANNELS, choose_scene
-from app.reading.warnings import ImageWarning
+from app.reading.warnings import ImageWarning, metadata_unreadable
 
 MAX_MEMBERS = 100_000
 # Codecs may do anything, and one of numcodecs' unpickles.
@@ -35,6 +35,11 @@ _CODECS = frozenset(
         "zstd",
     ]
 )
+# Where a group describes itself, of both versions of Zarr, and where the older repeats what it says.
+_DESCRIBED = (".zattrs", "zarr.json")
+_CONSOLIDATED = ".zmetadata"
+_CHANNELS = "channels"
+_MOST_AXES = 5
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,10 @@ class Promise:
         Of each axis; `S` are colours, `M` the tiles of a mosaic.
     scene
         Which image it is, of `n_scenes`.
-    unit
-        Of the pixel size that bioio tells.
+    units
+        Of the sides that bioio tells of a pixel, from one row to the next and from one column to the next.
+    channel_names
+        None where bioio tells them.
     path
         Of what bioio shall read, where that is not the file.
     scene_in_path
@@ -58,7 +65,8 @@ class Promise:
     sizes: dict[str, int]
     scene: int = 0
     n_scenes: int = 1
-    unit: str = "um"
+    units: tuple[str, str] = ("um", "um")
+    channel_names: tuple[str, ...] | None = None
     warnings: tuple[ImageWarning, ...] = ()
     path: Path | None = None
     scene_in_path: int = 0
@@ -91,7 +99,7 @@ def _promise_nd2(path: Path, _subject: str, _max_pixels: int, scene: int | None)
         unit = "um" if volumes and volumes[0].axesCalibrated[0] else ""
     n_scenes = sizes.pop("P", 1)
     chosen, warnings = choose_scene(scene, n_scenes)
-    return Promise(sizes, chosen, n_scenes, unit, tuple(warnings))
+    return Promise(sizes, chosen, n_scenes, (unit, unit), warnings=tuple(warnings))
 
 
 def _promise_lif(path: Path, subject: str, _max_pixels: int, scene: int | None) -> Promise:
@@ -115,7 +123,8 @@ def _promise_zarr(path: Path, subject: str, max_pixels: int, scene: int | None) 
     with zarr.storage.ZipStore(store_path, mode="r") as store:
         group = zarr.open_group(store, mode="r")
         attributes = group.attrs.asdict()
-        image = attributes.get("ome", attributes)["multiscales"][in_group]
+        said = attributes.get("ome", attributes)
+        image = said["multiscales"][in_group]
         array = group[image["datasets"][0]["path"]]
     unread = sorted(set(_codecs(array.metadata.to_dict())) - _CODECS)
     if unread:
@@ -132,8 +141,19 @@ def _promise_zarr(path: Path, subject: str, max_pixels: int, scene: int | None) 
         "The file does not name its axes, which were taken to be T, C, Z, Y and X; choose with channel and page.",
     )
     sizes = dict(zip(units, array.shape, strict=True))
-    told = (*warnings, *(() if axes else (assumed,)))
-    return Promise(sizes, chosen, n_images, units.get("X", ""), told, store_path, in_group)
+    names = [str(channel.get("label") or "") for channel in said.get(_CHANNELS) or ()]
+    n_channels = sizes.get("C", 1)
+    contradicted = [metadata_unreadable("list of channels")] if names and len(names) != n_channels else []
+    return Promise(
+        sizes,
+        chosen,
+        n_images,
+        (units.get("Y", ""), units.get("X", "")),
+        tuple((*names, *[""] * n_channels)[:n_channels]),
+        warnings=(*warnings, *contradicted, *(() if axes else (assumed,))),
+        path=store_path,
+        scene_in_path=in_group,
+    )
 
 
 PROMISES = {"CZI": _promise_czi, "ND2": _promise_nd2, "LIF": _promise_lif, "OME-Zarr": _promise_zarr}
@@ -182,15 +202,57 @@ def _copy_store(
         prefix = f"{group}/" if group else ""
         for member in members:
             if member.filename.startswith(prefix):
-                with archive.open(member) as source, copy.open(member.filename.removeprefix(prefix), "w") as target:
-                    shutil.copyfileobj(source, target)
+                name = member.filename.removeprefix(prefix)
+                with archive.open(member) as source, copy.open(name, "w") as target:
+                    if name in _DESCRIBED:
+                        target.write(_completed(name, source.read()))
+                    elif name != _CONSOLIDATED:
+                        shutil.copyfileobj(source, target)
     return chosen, len(images), in_group, warnings
+
+
+def _completed(name: str, content: bytes) -> bytes:
+    """A group's description as bioio takes it, which looks for the finest level and for scales in the first place.
+
+    Of channels it takes as many names as there are and no others; these are kept where it does not look for them.
+    """
+    description = json.loads(content)
+    attributes = description.get("attributes", {}) if name == "zarr.json" else description
+    said = attributes.get("ome", attributes)
+    for image in said.get("multiscales", ()):
+        axes = [_named(axis) for axis in image.get("axes") or ()]
+        scales = [_scale_first(level) for level in image["datasets"]]
+        if all(scales):
+            image["datasets"].sort(key=lambda level: abs(math.prod(level["coordinateTransformations"][0]["scale"])))
+        else:
+            # Without a scale a unit means nothing.
+            axes = [{key: value for key, value in axis.items() if key != "unit"} for axis in axes]
+            for level in image["datasets"]:
+                level["coordinateTransformations"] = [{"type": "scale", "scale": [1.0] * (len(axes) or _MOST_AXES)}]
+        if axes:
+            image["axes"] = axes
+    if "omero" in said:
+        said[_CHANNELS] = said.pop("omero").get("channels")
+    return json.dumps(description).encode()
+
+
+def _named(axis: Any) -> dict[str, Any]:
+    """An axis of any version; that of the channels has one name."""
+    named = dict(axis) if isinstance(axis, dict) else {"name": axis}
+    return named | {"name": "c"} if named.get("type") == "channel" else named
+
+
+def _scale_first(level: dict[str, Any]) -> bool:
+    """Put a level's scale before its other transformations; whether it has one."""
+    steps = level.get("coordinateTransformations") or []
+    level["coordinateTransformations"] = sorted(steps, key=lambda step: step["type"] != "scale")
+    return bool(steps) and level["coordinateTransformations"][0]["type"] == "scale"
 
 
 def _n_multiscales(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """How many images a file of a store describes; each is there in several sizes."""
     *folders, name = member.filename.split("/")
-    if name not in (".zattrs", "zarr.json") or "labels" in folders:
+    if name not in _DESCRIBED or "labels" in folders:
         return 0
     attributes = json.loads(archive.read(member))
     if name == "zarr.json":

@@ -11,8 +11,8 @@ from app.errors import OptionError
 from app.reading.sources import IMAGE_ENDINGS, Failure, Source
 
 _ENDING = re.compile("|".join(re.escape(ending) + "$" for ending in (*IMAGE_ENDINGS, ".ome")), re.IGNORECASE)
-# Cellpose's data sets call images so.
-_OF_IMAGES = re.compile(r"[ _.-](img|image)$", re.IGNORECASE)
+# Cellpose's data sets call images so, others put the word first.
+_OF_IMAGES = re.compile(r"^(img|images?)[ _-]+|[ _.-](img|image)$", re.IGNORECASE)
 # Of Cellpose (`_cp_masks`), Fiji (`Mask of`, `-lbl`), QuPath (`-labelled`), Karyometer (`.labels`) and people.
 _OF_LABELS = re.compile(
     r"^(count masks? of|labels?)[ _-]+|[ _.-]((cp[_-])?masks?[ _.-])?(labels?|labell?ed|lbl|instances?)$",

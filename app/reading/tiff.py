@@ -23,6 +23,15 @@ from app.reading.warnings import ImageWarning
 # Headers may be large.
 _PAGES_KEPT = 16
 _ORIENTATION = 274
+_TURNING_IGNORED = ImageWarning(
+    "orientation_ignored",
+    "The file says that it is shown turned or mirrored; it was read as it is stored, as ImageJ and QuPath do. Other "
+    "programs turn it, and masks that were drawn in them.",
+)
+_PIXELS_MISSING = ImageWarning(
+    "pixels_missing",
+    "Some strips or tiles were never written into the file, and were read as 0; nuclei there are not counted.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +122,7 @@ def _stack_of(file: tifffile.TiffFile, headers: Sequence[PageHeader], subject: s
         n_scenes=len(scenes),
         warnings=tuple(
             dict.fromkeys(
-                [*warnings, *chosen.warnings, *samples.warnings, *ignored, *_assumed(chosen), *_turning_ignored(page)]
+                [*warnings, *chosen.warnings, *samples.warnings, *ignored, *_assumed(chosen), *_of_page(page)]
             )
         ),
         close=file.close,
@@ -154,13 +163,10 @@ def _assumed(scene: Scene) -> list[ImageWarning]:
     return [ImageWarning("axes_assumed", (message + "with named axes.").format(size)) for size in unnamed[:1]]
 
 
-def _turning_ignored(page: tifffile.TiffPage) -> list[ImageWarning]:
+def _of_page(page: tifffile.TiffPage) -> list[ImageWarning]:
+    """What the first page has that is not as usual; its strips were mended."""
     is_upright = page.tags.valueof(_ORIENTATION, 1) in (0, 1)
-    message = (
-        "The file says that it is shown turned or mirrored; it was read as it is stored, as ImageJ, QuPath and "
-        "tifffile do. Other programs turn it, and masks that were drawn in them."
-    )
-    return [] if is_upright else [ImageWarning("orientation_ignored", message)]
+    return [*([] if is_upright else [_TURNING_IGNORED]), *([_PIXELS_MISSING] if 0 in page.databytecounts else [])]
 
 
 def _fitting(names: tuple[tuple[str, ...], ...], n_channels: int) -> tuple[tuple[str, ...], ...]:

@@ -134,7 +134,22 @@ def _pixel_size(page: tifffile.TiffPage) -> tuple[PixelSize | None, list[ImageWa
     tagged = _RESOLUTION_UNITS.get(_whole(page.resolutionunit), "")
     unit_x = said.get("unit") or tagged
     row, col = (_inverse(page.tags.valueof(tag)) for tag in ("YResolution", "XResolution"))
-    return believed(row, col, (said.get("yunit") or unit_x, unit_x))
+    size, ignored = believed(row, col, (said.get("yunit") or unit_x, unit_x))
+    if not said or not tagged:
+        return size, ignored
+    # Other programs than ImageJ may leave it the unit of a description that is not theirs.
+    other, _ = believed(row, col, (tagged, tagged))
+    if size and other and not np.allclose(size, other):
+        return None, [_two_sizes(size, other)]
+    return (other, []) if ignored and other else (size, ignored)
+
+
+def _two_sizes(size: PixelSize, other: PixelSize) -> ImageWarning:
+    return ImageWarning(
+        "pixel_size_ignored",
+        f"The file's description says that a pixel is {size.col_um:.4g} um wide, its tags say {other.col_um:.4g} um; "
+        "neither was believed. Set pixel_size_um.",
+    )
 
 
 def _of_aperio(description: str, base: str) -> tuple[PixelSize | None, list[ImageWarning]]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from skimage.segmentation import find_boundaries
 
 from app.errors import UnsupportedImageError
 from app.evaluation.truth import Truth, instances, read_truth
@@ -267,3 +268,43 @@ def test_every_mask_has_a_truth(values: np.ndarray) -> None:
     n_nuclei = int(truth.labels.max())
     assert np.unique(truth.labels[truth.labels > 0]).tolist() == list(range(1, n_nuclei + 1))
     assert truth.labels.shape == values.shape
+
+
+@pytest.mark.parametrize("background", [-1, 255, 65_535])
+def test_nuclei_that_are_numbered_from_0_beside_another_background(background: int) -> None:
+    truth = instances(np.where(SCENE > 0, SCENE - 1, background))
+    np.testing.assert_array_equal(truth.labels, instances(SCENE).labels)
+    assert codes(truth) == ["mask_background_assumed"]
+
+
+def test_a_palette_in_any_order_keeps_all_nuclei() -> None:
+    order = np.array([3, 0, 1, 2, *range(4, N_NUCLEI + 1)])
+    colours = np.zeros((N_NUCLEI + 1, 3), np.uint8)
+    colours[order[1:]] = COLOURS[1 : N_NUCLEI + 1]
+    truth = read_truth(palette_png(order[SCENE], colours.ravel().tolist()), LIMIT)
+    assert (truth.labels.max(), codes(truth)) == (N_NUCLEI, ["mask_background_assumed"])
+
+
+def test_numbers_of_64_bits_are_told_apart() -> None:
+    values = np.zeros((8, 9), np.uint64)
+    values[2:6, 1:4], values[2:6, 4:8] = 2**60 + 1, 2**60 + 2
+    assert instances(values).labels.max() == 2
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+def test_outlines_are_filled(is_inverted: bool) -> None:
+    lines = find_boundaries(SCENE, mode="inner")
+    truth = instances(np.where(lines != is_inverted, 255, 0))
+    np.testing.assert_array_equal(truth.labels, instances(SCENE).labels)
+    assert codes(truth)[-1] == "mask_of_outlines"
+
+
+def test_lines_that_are_thick_or_open_or_run_across_are_no_outlines() -> None:
+    rows, columns = np.indices((90, 90))
+    distance = np.hypot(rows - 45, columns - 45)
+    thick, open_ring = (distance < 40) & (distance > 26), (distance < 40) & (distance > 37) & (rows > 20)
+    across = np.eye(90) > 0
+    for mask in (thick, open_ring, across):
+        truth = instances(mask)
+        np.testing.assert_array_equal(truth.labels > 0, mask)
+        assert codes(truth) == []

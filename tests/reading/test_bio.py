@@ -271,6 +271,92 @@ def test_axes_that_a_store_does_not_name_are_said_to_be_assumed(tmp_path: Path) 
     assert codes(decoded) == ["axes_assumed", "pages_ignored"]
 
 
+def described(tmp_path: Path, change: Callable[[dict[str, Any]], None], zarr_format: int = 2) -> bytes:
+    """A store of `STACK` whose description of its one image, and beside it, is another."""
+
+    def with_change(name: str, content: bytes) -> bytes:
+        if name != (".zattrs" if zarr_format == 2 else "zarr.json"):
+            return content
+        attributes = json.loads(content)
+        change(attributes["attributes"]["ome"] if zarr_format == 3 else attributes)
+        return json.dumps(attributes).encode()
+
+    return changed(zipped(bio_files.ome_zarr(tmp_path / "a.zarr", STACK, zarr_format=zarr_format)), with_change)
+
+
+def reverse_scale(said: dict[str, Any]) -> None:
+    level = said["multiscales"][0]["datasets"][0]
+    level["coordinateTransformations"].insert(0, {"type": "translation", "translation": [0.0] * 5})
+
+
+def rename_axes(said: dict[str, Any]) -> None:
+    said["multiscales"][0]["axes"][1]["name"] = "channel"
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("change", [reverse_scale, rename_axes])
+def test_a_store_described_in_another_way_is_the_same(change: Any, zarr_format: int, tmp_path: Path) -> None:
+    decoded = decode_image(described(tmp_path, change, zarr_format), LIMIT, page=1)
+    np.testing.assert_array_equal(decoded.image, STACK[0, 1, 1])
+    assert decoded.pixel_size_um == pytest.approx(PIXEL_SIZE_UM)
+    assert (decoded.channel_names, codes(decoded)) == (NAMES, [])
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_sides_may_have_units_of_their_own(zarr_format: int, tmp_path: Path) -> None:
+    def in_um(said: dict[str, Any]) -> None:
+        said["multiscales"][0]["axes"][3]["unit"] = "micrometer"
+        for level in said["multiscales"][0]["datasets"]:
+            level["coordinateTransformations"][0]["scale"][3] /= 1000
+
+    assert decode_image(described(tmp_path, in_um, zarr_format), LIMIT).pixel_size_um == pytest.approx(PIXEL_SIZE_UM)
+
+
+def without_scale(said: dict[str, Any]) -> None:
+    del said["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+
+
+def as_version_3(said: dict[str, Any]) -> None:
+    without_scale(said)
+    said["multiscales"][0]["axes"] = list("tczyx")
+
+
+@pytest.mark.parametrize("change", [without_scale, as_version_3])
+def test_a_store_without_a_scale_has_no_pixel_size(change: Any, tmp_path: Path) -> None:
+    decoded = decode_image(described(tmp_path, change), LIMIT, page=1)
+    np.testing.assert_array_equal(decoded.image, STACK[0, 1, 1])
+    assert (decoded.pixel_size_um, codes(decoded)) == (None, [])
+
+
+def test_a_store_of_the_first_version_is_read(tmp_path: Path) -> None:
+    def as_version_1(said: dict[str, Any]) -> None:
+        without_scale(said)
+        del said["multiscales"][0]["axes"]
+
+    decoded = decode_image(described(tmp_path, as_version_1), LIMIT, page=1)
+    np.testing.assert_array_equal(decoded.image, STACK[0, 1, 1])
+    assert codes(decoded) == ["axes_assumed"]
+
+
+@pytest.mark.parametrize("names", [NAMES[1:], (*NAMES, "Cy5")])
+def test_more_or_fewer_names_than_channels_are_told(names: tuple[str, ...], tmp_path: Path) -> None:
+    def rename(said: dict[str, Any]) -> None:
+        said["omero"]["channels"] = [{"label": name} for name in names]
+
+    decoded = decode_image(described(tmp_path, rename), LIMIT, 1, 1)
+    np.testing.assert_array_equal(decoded.image, STACK[0, 1, 1])
+    assert decoded.channel_names == (*names, "")[: len(NAMES)]
+    assert codes(decoded) == ["metadata_unreadable"]
+
+
+def test_the_finest_level_is_read_wherever_it_is_listed(tmp_path: Path) -> None:
+    decoded = decode_image(
+        described(tmp_path, lambda said: said["multiscales"][0]["datasets"].reverse()), LIMIT, page=1
+    )
+    np.testing.assert_array_equal(decoded.image, STACK[0, 1, 1])
+    assert decoded.pixel_size_um == pytest.approx(PIXEL_SIZE_UM)
+
+
 def test_an_axis_of_an_unusual_name_is_read_as_pages(tmp_path: Path) -> None:
     store = bio_files.ome_zarr(tmp_path / "a.zarr", STACK, axes_names=["v", "c", "z", "y", "x"])
     decoded = decode_image(zipped(store), LIMIT, page=5)

@@ -89,3 +89,18 @@ def test_pixels_that_are_not_there_are_damage(options: dict, n_missing: int) -> 
     data = tiff(IMAGE, metadata=None, **options)
     with pytest.raises(UnreadableImageError):
         decode_image(data[:-n_missing], LIMIT)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_tile_that_was_never_written_is_told(compression: str | None, tmp_path: Path) -> None:
+    data = bytearray(tiff(IMAGE, tile=(64, 64), compression=compression, metadata=None))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        for code in (324, 325):
+            tag = file.pages.first.tags[code]
+            at = tag.valueoffset + 2 * np.dtype("<u4" if tag.dtype == 4 else "<u2").itemsize
+            data[at : at + (4 if tag.dtype == 4 else 2)] = bytes(4 if tag.dtype == 4 else 2)
+    expected = IMAGE.copy()
+    expected[64:128, :64] = 0
+    np.testing.assert_array_equal(read_both_ways(bytes(data), tmp_path), expected)
+    assert "pixels_missing" in [warning.code for warning in decode_image(bytes(data), LIMIT).warnings]
+    assert "pixels_missing" not in [warning.code for warning in decode_image(tiff(IMAGE), LIMIT).warnings]
