@@ -31,7 +31,7 @@ FROM build AS files
 WORKDIR /srv/karyometer
 COPY LICENSE .
 # The shipped model alone; others are mounted, and named by KARYOMETER_MODEL.
-COPY models/fast/6 models/fast/6
+COPY models/fast/7 models/fast/7
 COPY app app
 RUN chmod -R a+rX,go-w . && python -m compileall -q app
 

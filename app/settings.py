@@ -15,7 +15,7 @@ Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 MIN_STREAM_BYTES = 832 * 2**20
 
 # Beside `app`: in a checkout, in the wheel and in the image.
-DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "6"
+DEFAULT_MODEL = Path(__file__).parent.parent / "models" / "fast" / "7"
 
 
 # Released variables keep their names.

@@ -83,7 +83,7 @@ class MeasureQuery(BaseModel):
     corrected_from: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_.-]{1,64}/[A-Za-z0-9_.-]{1,64}$",
-        description="a model such as fast/6: whose labels were corrected, as the header X-Model told; without it the "
+        description="a model such as fast/7: whose labels were corrected, as the header X-Model told; without it the "
         "service's",
     )
 

@@ -41,7 +41,7 @@ def test_labels_are_measured_as_segment_measures_what_it_finds(client: TestClien
     [
         ({}, {"labels": "given"}),
         ({"corrected": True}, {"labels": "corrected", "corrected_from": "fake/1"}),
-        ({"corrected_from": "fast/6"}, {"labels": "corrected", "corrected_from": "fast/6"}),
+        ({"corrected_from": "fast/7"}, {"labels": "corrected", "corrected_from": "fast/7"}),
     ],
 )
 def test_the_provenance_says_where_the_labels_are_from(
