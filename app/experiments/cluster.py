@@ -196,6 +196,8 @@ class Cluster:
         error = future.exception(timeout=_FETCH_S) if future.status == "error" else None
         if error is None or isinstance(error, KilledWorker):
             return self._lost(begun.worker, has_died=error is not None)
+        if isinstance(error, ClusterLostError):
+            raise error
         del self._begun[key]
         logger.error("%r", begun.job.image, exc_info=error)
         return [Ended(begun.job, Outcome.of_mistake(error))]
@@ -235,7 +237,9 @@ def _opened(settings: Settings) -> Iterator[Engine]:
 
 
 def _measure(job: Job) -> Outcome:
-    plugin: Any = get_worker().plugins[_NAME]
+    plugin: Any = get_worker().plugins.get(_NAME)
+    if plugin is None:
+        raise ClusterLostError("A worker has no engine: its scheduler was started anew since this service was there.")
     outcome: Outcome = plugin.worker.measure(job)
     return outcome
 

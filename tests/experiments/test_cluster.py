@@ -15,6 +15,7 @@ import tifffile
 from app.cli import main
 from app.experiments.cluster import Cluster
 from app.experiments.folder import DATA_NAME
+from app.experiments.worker import ClusterLostError
 from app.settings import Settings
 from tests.client import TestClient
 from tests.conftest import DATA
@@ -102,6 +103,18 @@ def test_a_worker_that_is_killed_gives_its_images_back(tmp_path: Path) -> None:
         (one,) = _all_ended(cluster, 1)
         assert one.outcome is not None
         assert one.outcome.error_code == "unreadable_image"
+    finally:
+        cluster.close()
+
+
+def test_workers_that_a_new_scheduler_knows_nothing_of_are_no_fault_of_the_images(tmp_path: Path) -> None:
+    cluster = Cluster(Settings(data=tmp_path, experiment_workers=1))
+    try:
+        # As after the scheduler was started anew: it gives workers no engine.
+        cluster._client.unregister_worker_plugin("karyometer")
+        assert cluster.submit(_job(), is_suspect=False)
+        with pytest.raises(ClusterLostError, match="its scheduler was started anew"):
+            _all_ended(cluster, 1)
     finally:
         cluster.close()
 
