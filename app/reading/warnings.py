@@ -94,7 +94,7 @@ def planes_missing(n_promised: int, n_read: int) -> ImageWarning:
 # Part of the type's range that the middle 98 % of the pixels span at least.
 SMALLEST_RANGE = 0.005
 LARGEST_SATURATED_PART = 0.01
-CAMERA_WHITES = (2**10 - 1, 2**12 - 1, 2**14 - 1)
+_CAMERA_WHITES = (2**10 - 1, 2**12 - 1, 2**14 - 1)
 # Standard deviation, as a part of what the middle 98 % of the pixels span.
 LARGEST_NOISE = 0.2
 # How many times as bright as what most nuclei explain the brightest pixels are.
@@ -147,7 +147,7 @@ def light_warnings(light: LightStatistics) -> list[ImageWarning]:
     if light.dtype.kind in "iu" and light.dtype.itemsize <= 2:
         limits = np.iinfo(light.dtype)
         # Cameras of 10, 12 and 14 bits fill a part of 16.
-        white = distribution.highest if distribution.highest in CAMERA_WHITES else limits.max
+        white = distribution.highest if distribution.highest in _CAMERA_WHITES else limits.max
         if high - low < SMALLEST_RANGE * (float(limits.max) - float(limits.min)):
             warnings.append(_LOW_CONTRAST)
         part_saturated = 1 - distribution.percent_up_to(white - 1) / 100

@@ -19,7 +19,7 @@ def growth_rates(wells: WellTable, counts: Values) -> tuple[tuple[GrowthRate, ..
     """
     found, warnings = [], []
     for condition in np.unique(wells.condition[np.isfinite(wells.time_zero) & (wells.dose > 0)]).tolist():
-        treated = treated_of(wells, counts, condition) & np.isfinite(wells.time_zero)
+        treated = _treated(wells, counts, condition)
         if np.unique(wells.dose[treated & (wells.dose > 0)]).size < FEWEST_DOSES:
             continue
         try:
@@ -37,7 +37,11 @@ def fitted_growth_rate(wells: WellTable, counts: Values, condition: str) -> Grow
     TableError
         There are none.
     """
-    return _fit(wells, counts, condition, treated_of(wells, counts, condition) & np.isfinite(wells.time_zero))
+    return _fit(wells, counts, condition, _treated(wells, counts, condition))
+
+
+def _treated(wells: WellTable, counts: Values, condition: str) -> Mask:
+    return treated_of(wells, counts, condition) & np.isfinite(wells.time_zero)
 
 
 def _fit(wells: WellTable, counts: Values, condition: str, treated: Mask) -> GrowthRateMetrics:
